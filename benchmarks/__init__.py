@@ -1,0 +1,1 @@
+"""Side by side with peers: ratios from interleaved runs, never bare times."""

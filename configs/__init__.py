@@ -1,0 +1,1 @@
+"""The lab records: one file per study, ``get_config(tier)``."""

@@ -1,0 +1,1 @@
+"""Deep-learning study notes made executable: networks as pure functions, claims as experiments."""

@@ -1,0 +1,1 @@
+"""How a network computes: pure functions over NamedTuples of arrays, one file per paper."""

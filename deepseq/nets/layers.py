@@ -1,0 +1,135 @@
+"""The layers every image net is built of: initialisation, batch normalisation, dense, pooling."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+EPSILON = 1e-5  # of every batch normalisation here, as in Caffe's and torch's
+
+
+class Net(NamedTuple):
+    """A network as a pair of pure functions."""
+
+    init: Callable  # key -> params
+    apply: Callable  # (params, inputs, ...) -> (outputs, ...)
+
+
+class Moments(NamedTuple):
+    """Mean and biased variance of each channel."""
+
+    mean: Array  # (C,) float32
+    var: Array  # (C,) float32
+
+
+class BatchNorm(NamedTuple):
+    """Parameters of a batch normalisation."""
+
+    gamma: Array  # (C,)
+    beta: Array  # (C,)
+
+
+class Dense(NamedTuple):
+    """Parameters of an affine map."""
+
+    w: Array  # (D_in, D_out)
+    b: Array  # (D_out,)
+
+
+def he_normal(key: Array, shape: tuple[int, ...]) -> Array:
+    """Draws weights from N(0, 2 / fan_in), fan_in the product of all sizes but the last (He et al. 2015b, equation 10)."""
+    fan_in = 1
+    for size in shape[:-1]:
+        fan_in *= size
+    return jax.random.normal(key, shape) * (2 / fan_in) ** 0.5
+
+
+def dense(params: Dense, x: Array) -> Array:
+    """x W + b: (..., D_in) -> (..., D_out)."""
+    return x @ params.w + params.b
+
+
+def global_average_pool(x: Array) -> Array:
+    """Means over the pixels: (B, H, W, C) -> (B, C)."""
+    return x.mean(axis=(1, 2))
+
+
+def batch_norm(params: BatchNorm, x: Array, running: Moments | None) -> tuple[Array, Moments]:
+    """Batch normalisation over all axes but the last: (..., C) -> (..., C) (Ioffe, Szegedy 2015, Algorithm 1).
+
+    Args:
+      params: gamma and beta, (C,).
+      x: (B, C) or (B, H, W, C).
+      running: moments to normalise by, or None for those of the batch.
+
+    Returns:
+      y = gamma (x - mean) / sqrt(var + 1e-5) + beta in x's dtype, and the moments used (float32, biased variance);
+      gradients flow through both.
+    """
+    if x.ndim < 2 or params.gamma.shape != x.shape[-1:] or params.beta.shape != x.shape[-1:]:
+        raise ValueError(
+            f"batch_norm: gamma {params.gamma.shape} and beta {params.beta.shape} do not fit x {x.shape}, "
+            "whose last axis is the channels"
+        )
+    if running is None:
+        y, mean, var = _normalise(x, params.gamma, params.beta)
+        return y, Moments(mean, var)
+    scale = params.gamma * jax.lax.rsqrt(running.var + EPSILON)
+    return ((x - running.mean) * scale + params.beta).astype(x.dtype), running
+
+
+@jax.custom_vjp
+def _normalise(x, gamma, beta):
+    return _normalise_fwd(x, gamma, beta)[0]
+
+
+def _normalise_fwd(x, gamma, beta):
+    axes = tuple(range(x.ndim - 1))
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    # One pass, sum d and sum d^2. Any shift gives the same moments; one near the mean leaves nothing to cancel.
+    shift = jax.lax.stop_gradient(wide[0].mean(axes[:-1]))
+    d = wide - shift
+    mean_d = d.mean(axes)
+    mean = shift + mean_d
+    var = jnp.maximum((d * d).mean(axes) - mean_d * mean_d, 0)
+    inverse = jax.lax.rsqrt(var + EPSILON)
+    y = (wide - mean) * (gamma * inverse) + beta
+    return (y.astype(x.dtype), mean, var), (x, mean, inverse, gamma, beta)
+
+
+def _normalise_bwd(saved, cotangents):
+    x, mean, inverse, gamma, beta = saved
+    dy, dmean, dvar = cotangents
+    axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    centred = x.astype(mean.dtype) - mean
+    dy = dy.astype(mean.dtype)
+    dbeta = dy.sum(axes)
+    dgamma = (dy * centred).sum(axes) * inverse
+    # dL/dx of the paper's section 3, its three sums over the batch gathered into one factor of x and one constant
+    slope = (2 * dvar - gamma * inverse * inverse * dgamma) / n
+    dx = (gamma * inverse) * dy + slope * centred + (dmean - gamma * inverse * dbeta) / n
+    return dx.astype(x.dtype), dgamma.astype(gamma.dtype), dbeta.astype(beta.dtype)
+
+
+_normalise.defvjp(_normalise_fwd, _normalise_bwd)
+
+
+@jax.custom_vjp
+def relu(x: Array) -> Array:
+    """max(x, 0); its backward pass needs only its output, which the next layer keeps anyway."""
+    return jnp.maximum(x, 0)
+
+
+def _relu_fwd(x):
+    y = jnp.maximum(x, 0)
+    return y, y
+
+
+def _relu_bwd(y, dy):
+    return (jnp.where(y > 0, dy, 0),)
+
+
+relu.defvjp(_relu_fwd, _relu_bwd)

@@ -1,0 +1,1 @@
+"""How parameters move: order, augmentation, step, loop, losses, checkpoints and the log."""

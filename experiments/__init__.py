@@ -1,0 +1,1 @@
+"""The questions: one file per study, all run by ``python -m experiments.run``."""
