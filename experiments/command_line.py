@@ -15,8 +15,17 @@ from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict
 
 USAGE = "python -m experiments.run --config=configs/<name>.py[:tier] [--config.key=value ...] [--workdir=DIR]"
+HELP = f"""Runs a study, or continues it, and writes its verdicts, figures and report.
+
+  {USAGE} [--report_only]
+
+  --config       the config file, and after a colon its tier; --help with it lists its keys
+  --workdir      where everything is written; default runs/<name>-<tier>[-<hash of overrides>]
+  --report_only  rebuild result.json, the figures and the report from the log, without training
+"""
+SEE = "; --help lists them all"
 NEED = {"name": str, "tier": str, "seeds": tuple}
-KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text"}
+KINDS = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: ("a text", "texts")}
 
 
 class UsageError(Exception):
@@ -38,16 +47,12 @@ def parse(argv: Sequence[str]) -> Command | str:
     Raises:
       UsageError: whatever is wrong with it.
     """
-    options = _flags()
-    flags.DEFINE_string("config", None, "", flag_values=options)
-    flags.DEFINE_string("workdir", None, "", flag_values=options)
-    flags.DEFINE_bool("report_only", False, "", flag_values=options)
-    flags.DEFINE_bool("help", False, "", flag_values=options)
-    rest = _read(options, argv, known_only=True)
+    options = _flags(config=str, workdir=str, report_only=bool, help=bool)
+    rest = _read(options, argv, known_only=True)  # what is left may be a config's keys
     if not options.config:
         if options.help:
-            return _help()
-        _read(_flags(), rest, known=("config", "workdir", "report_only", "help"))  # a mistyped --config is told first
+            return HELP
+        _read(_flags(), rest, known=list(options))  # a mistyped --config is told first
         raise UsageError(f"no --config given; write {USAGE}")
     if options["workdir"].present and not options.workdir:
         raise UsageError("--workdir= is empty; give a directory")
@@ -55,26 +60,22 @@ def parse(argv: Sequence[str]) -> Command | str:
     path, _, tier = options.config.partition(":")
     config, module = load(Path(path), tier)
     before = flatten(config)
-    keys = _flags()
-    for key, value in before.items():
-        kind = (
-            flags.BooleanFlag(f"config.{key}", None, "") if isinstance(value, bool) else _like(f"config.{key}", value)
-        )
-        flags.DEFINE_flag(kind, keys)
     if options.help:
-        return _help(path, before, module.__doc__)
-    _read(keys, rest, known=("workdir", "report_only", "help", "config"), groups=_groups(before))
-    given = {key: keys[f"config.{key}"].value for key in before if keys[f"config.{key}"].present}
+        return HELP + _keys(path, before, module.__doc__ or "")
+    keys = _flags(**{f"config.{key}": bool if isinstance(value, bool) else str for key, value in before.items()})
+    _read(keys, rest, known=list(options))
+    given = {}
+    for key, example in before.items():
+        if keys[f"config.{key}"].present:
+            text = keys[f"config.{key}"].value
+            given[key] = text if isinstance(text, bool) else _value(f"--config.{key}={text}", text, example)
     for key in given.keys() & {"name", "tier"}:
-        raise UsageError(
-            f"--config.{key} cannot be set; choose the study and the tier with --config=configs/<name>.py:<tier>"
-        )
+        raise UsageError(f"--config.{key} cannot be set; choose both with --config=configs/<name>.py:<tier>")
     config.update_from_flattened_dict(given)
     _check(config, path)
     overrides = {key: value for key, value in given.items() if value != before[key]}
-    return Command(
-        FrozenConfigDict(config), overrides, Path(options.workdir) if options.workdir else None, options.report_only
-    )
+    workdir = Path(options.workdir) if options.workdir else None
+    return Command(FrozenConfigDict(config), overrides, workdir, bool(options.report_only))
 
 
 def load(path: Path, tier: str = "") -> tuple[ConfigDict, types.ModuleType]:
@@ -85,7 +86,7 @@ def load(path: Path, tier: str = "") -> tuple[ConfigDict, types.ModuleType]:
     """
     if not path.is_file():
         near = nearest(str(path), (str(p) for d in {path.parent, Path("configs")} for p in d.glob("[!_]*.py")))
-        raise UsageError(f"no config file {path}{near or '; configs are Python files such as configs/degradation.py'}")
+        raise UsageError(f"no config file {path}{near or '; a config is a Python file such as configs/degradation.py'}")
     module = types.ModuleType("config_file")
     try:
         importlib.machinery.SourceFileLoader(module.__name__, str(path)).exec_module(module)
@@ -98,10 +99,7 @@ def load(path: Path, tier: str = "") -> tuple[ConfigDict, types.ModuleType]:
     try:
         inspect.signature(get_config).bind(*arguments)
     except TypeError as error:
-        raise UsageError(
-            f"{path}: get_config does not take {'a' if tier else 'the place of a'} tier; define it as "
-            "get_config(tier='laptop')"
-        ) from error
+        raise UsageError(f"{path}: get_config must take a tier and have a default for it") from error
     try:
         config = get_config(*arguments)
     except ValueError as error:
@@ -120,18 +118,18 @@ def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def nearest(name: str, options: Iterable[str]) -> str:
-    """The end of an error message, "; did you mean ...?", or nothing when no option is near."""
-    close = difflib.get_close_matches(name, sorted(set(options)), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+def nearest(name: str, options: Iterable[str], cutoff: float = 0.6, prefix: str = "") -> str:
+    """The end of an error message, "; did you mean ...?", or nothing when no option is as similar as ``cutoff``."""
+    close = difflib.get_close_matches(name, sorted(set(options)), n=1, cutoff=cutoff)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 def choose(key: str, value: Any, options: Sequence[Any]) -> Any:
-    """``value`` if it is one of the options, else a UsageError naming the key, the options and the nearest."""
+    """``value`` if it is one of the options, else a UsageError naming the config key, the options and the nearest."""
     if value in options:
         return value
-    listed = ", ".join(map(str, options))
-    raise UsageError(f"no {key} {value!r}{nearest(str(value), map(str, options))} (it is one of {listed})")
+    near = nearest(str(value), map(str, options)) or f"; take one of {', '.join(map(str, options))}"
+    raise UsageError(f"--config.{key}={value} does not exist{near}")
 
 
 def one_line(error: object) -> str:
@@ -139,20 +137,26 @@ def one_line(error: object) -> str:
     return " ".join(str(error).split())
 
 
-def _flags() -> flags.FlagValues:
+def _flags(**kinds: type) -> flags.FlagValues:
     values = flags.FlagValues()
     values.set_gnu_getopt(True)  # a stray argument does not hide the flags after it
+    for name, kind in kinds.items():  # text becomes a number or a tuple later, with an error message of our own
+        (flags.DEFINE_bool if kind is bool else flags.DEFINE_string)(name, None, "", flag_values=values)
     return values
 
 
-def _read(values, argv, known_only=False, known=(), groups=()) -> list[str]:
+def _read(
+    values: flags.FlagValues, argv: Sequence[str], known_only: bool = False, known: Sequence[str] = ()
+) -> list[str]:
     """Parses into ``values``; with ``known_only`` returns what is left, otherwise nothing may be left."""
     try:
         left = values(["run", *argv], known_only=known_only)[1:]
     except flags.UnrecognizedFlagError as error:
-        raise UsageError(_unknown(error.flagname, values, known, groups)) from error
+        raise UsageError(_unknown(error.flagname, list(values), known)) from error
+    except flags.IllegalFlagValueError as error:  # of a true-or-false flag: text is never refused
+        raise UsageError(f"{str(error).split(':')[0].removeprefix('flag ')} takes true or false") from error
     except flags.Error as error:
-        raise UsageError(one_line(error).removeprefix("flag ")) from error
+        raise UsageError(one_line(error)) from error
     for name in values:
         if values[name].present > 1:
             raise UsageError(f"--{name} is given {values[name].present} times; give it once")
@@ -161,53 +165,51 @@ def _read(values, argv, known_only=False, known=(), groups=()) -> list[str]:
     return left
 
 
-def _unknown(name: str, values, known, groups) -> str:
-    negated = name.startswith("no") and name[2:].startswith("config")
-    bare = name[2:] if negated else name
-    if bare.removeprefix("config.") in groups:
-        inside = ", ".join(key for key in values if key.startswith(f"{bare}."))
-        return f"--{bare} is a group of keys; set one of {inside}"
-    if negated and bare in values:
+def _unknown(name: str, keys: Sequence[str], known: Sequence[str]) -> str:
+    bare = name.removeprefix("no") if name.startswith("noconfig.") else name
+    inside = [f"--{key}" for key in keys if key.startswith(f"{bare}.")]
+    if inside:
+        return f"--{name} is a group of keys; set one of {', '.join(inside)}"
+    if bare in keys:
         return f"--{name}: {bare} is not true or false; write --{bare}=value"
-    thing = "config key" if bare.startswith("config.") else "flag"
-    near = nearest(f"--{bare}", (f"--{option}" for option in [*values, *known]))
-    return f"unknown {thing} --{name}{near or '; --help lists them'}"
+    if not bare.startswith("config."):
+        return f"unknown flag --{name}{nearest(bare, [*keys, *known], prefix='--') or SEE}"
+    names = [key.removeprefix("config.") for key in keys]
+    path = bare.removeprefix("config.")
+    moved = [key for key in names if key.split(".")[-1] == path.split(".")[-1]]  # the right name in the wrong group
+    near = nearest(path, moved, 0.0, "--config.") or nearest(path, names, prefix="--config.")
+    return f"unknown config key --{name}{near or SEE}"
 
 
-def _groups(keys: Iterable[str]) -> set[str]:
-    return {".".join(parts[:i]) for parts in (key.split(".") for key in keys) for i in range(1, len(parts))}
-
-
-def _like(name: str, example: Any) -> flags.Flag:
-    """A flag whose text is read as a value of the example's type."""
-    parser = flags.ArgumentParser()
-    parser.parse = lambda text: _value(text, example)
-    return flags.Flag(parser, flags.ArgumentSerializer(), name, None, "")
-
-
-def _value(text: str, example: Any) -> Any:
+def _value(flag: str, text: str, example: Any) -> Any:
+    """What ``text`` says, as a value of the example's type; ``flag`` begins the error message."""
     if isinstance(example, str):
         return text
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        # (a,b) and a,b are words that a shell user does not quote again
-        value = tuple(w.strip() for w in text.strip("()").split(",")) if isinstance(example, tuple) else text
+    value = _literal(text)
+    if example is None:
+        return value
     if not isinstance(example, tuple):
-        return value if example is None else _typed(value, type(example), text)
+        return _typed(flag, value, type(example))
+    if isinstance(value, str):  # a,b and (a,b) are words that a shell's user does not quote twice
+        words = [word.strip() for word in value.strip("()[]").split(",")]
+        value = tuple(_literal(word) if example and not isinstance(example[0], str) else word for word in words)
     items = tuple(value) if isinstance(value, tuple | list) else (value,)
-    return tuple(_typed(item, type(example[0]), text) for item in items) if example else items
+    return tuple(_typed(flag, item, type(example[0]), many=True) for item in items) if example else items
 
 
-def _typed(value: Any, kind: type, text: str) -> Any:
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _typed(flag: str, value: Any, kind: type, many: bool = False) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind:
-        raise ValueError(
-            f"takes {KINDS.get(kind, kind.__name__)}, not {value!r}" + (f" in {text}" if str(value) != text else "")
-        )
-    if kind is float and not math.isfinite(value):
-        raise ValueError(f"takes a finite number, not {text}")
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        takes = KINDS.get(kind, (kind.__name__,) * 2)
+        raise UsageError(f"{flag} takes {f'a list of {takes[1]}, as 0,1,2' if many else takes[0]}, not {value!r}")
     return value
 
 
@@ -216,26 +218,17 @@ def _check(config: ConfigDict, path: Path | str) -> None:
     for key, kind in NEED.items():
         if not isinstance(config.get(key), kind):
             raise UsageError(f"{path}: get_config must set config.{key} to a {kind.__name__}")
-    if importlib.util.find_spec(f"experiments.{config.name}") is None:
-        raise UsageError(f"{path}: no study experiments/{config.name}.py for config.name = {config.name!r}")
+    if not config.name.isidentifier() or importlib.util.find_spec(f"experiments.{config.name}") is None:
+        raise UsageError(f"{path}: no study experiments/{config.name}.py, though config.name is {config.name!r}")
     seeds = config.seeds
     if not seeds or len(set(seeds)) < len(seeds) or not all(type(s) is int and 0 <= s < 2**32 for s in seeds):
-        raise UsageError(
-            f"config.seeds is {seeds}; give one or more different integers from 0 on, as --config.seeds=0,1,2"
-        )
+        raise UsageError(f"config.seeds is {seeds}; give different integers from 0 on, as --config.seeds=0,1,2")
 
 
-def _help(path: str = "", keys: dict[str, Any] | None = None, about: str | None = None) -> str:
-    text = f"""Runs a study, or continues it, and writes its verdicts, figures and report.
-
-  {USAGE} [--report_only]
-
-  --config       the config file, and after a colon its tier; --help with it lists its keys
-  --workdir      where everything is written; default runs/<name>-<tier>[-<hash of overrides>]
-  --report_only  rebuild result.json, the figures and the report from the log, without training
-"""
-    if keys:
-        text += (
-            f"\n{path}: {(about or '').strip()}\n\n" + "\n".join(f"  --config.{k}={v}" for k, v in keys.items()) + "\n"
-        )
-    return text
+def _keys(path: str, keys: dict[str, Any], about: str) -> str:
+    lines = [
+        f"  --config.{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        for key, value in keys.items()
+        if key not in ("name", "tier")
+    ]
+    return "\n".join(["", *lines, "", f"{path}: {inspect.cleandoc(about)}"])

@@ -106,6 +106,7 @@ def read_data(config: ConfigDict) -> Splits:
 def course(config: ConfigDict, data: Splits, name: str, net: Net) -> Course:
     """The training of one net and what is measured on the way."""
     train, steps = config.train, config.train.steps
+    residual, depth = name.startswith("resnet"), int(name.split("-")[1])
 
     def prepare(key, pixels):
         images = normalise(pixels, data.scale, data.mean)
@@ -132,16 +133,16 @@ def course(config: ConfigDict, data: Splits, name: str, net: Net) -> Course:
             record["validation"] = score(state.params, state.running, *data.validation)
         if step % config.measure.inside_every == 0 or step == steps:
             record["inside"] = jax.device_get(inside(state.params))
-        if step == 0:
+        if step == 0 and not residual:
             record["without_bn"] = jax.device_get(without_bn(state.params, state.running))
         return record
 
     def conclude(state: TrainState) -> dict:
         record = {"train": score(state.params, state.running, *data.train)}
         record["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-        if name.startswith("resnet"):
+        if residual:
             record["identities"] = jax.device_get(identities(state.params))
-        else:
+        elif depth == config.net.shallow:
             deeper = measures.deepen(state.params, state.running, (config.net.deep - 2) // 6)
             record["deepened"] = score(*deeper, *data.train)
         return record

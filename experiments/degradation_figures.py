@@ -33,8 +33,8 @@ def curves(config: ConfigDict, runs: Runs) -> Figure:
             steps = [point["step"] for point in points[0]]
             train = np.array([[100 * point["error"] for point in curve] for curve in points])
             test = np.array([[100 * point["test"]["error"] for point in curve] for curve in points])
-            _band(ax, steps, train, colour, width=1)
-            _band(ax, steps, test, colour, width=2.5)
+            _band(ax, steps, train, colour, width=1, centre=_arithmetic)
+            _band(ax, steps, test, colour, width=2.5, centre=_arithmetic)
             ends[f"{depth} layers"] = (steps[-1], test.mean(axis=0)[-1], colour)
         _label_ends(ax, ends, span=100)
         ax.set(title=f"{KINDS[kind]} nets", xlabel="iterations", ylim=(0, 100))
@@ -65,10 +65,10 @@ def inside(config: ConfigDict, runs: Runs) -> Figure:
                 net = f"{kind}-{depth}"
                 looks = [runs.looks(net, seed) for seed in runs.seeds]
                 seen = [look[len(look) // 2 if which is None else which][1] for look in looks]
-                for row, quantity in enumerate(("gradient_norm", "response_std")):
+                for row, (quantity, centre) in enumerate((("gradient_norm", _geometric), ("response_std", _arithmetic))):
                     values = np.array([look[quantity] for look in seen])
                     layers = np.arange(1, values.shape[1] + 1)
-                    _band(axes[row, column], layers, values, colour, style=style, centre=_geometric, label=net)
+                    _band(axes[row, column], layers, values, colour, style=style, centre=centre, label=net)
         if which == 0:
             for depth, colour in ((runs.shallow, SHALLOW), (runs.deep, DEEP)):
                 values = np.array([runs.start(f"plain-{depth}", seed)["without_bn"] for seed in runs.seeds])
@@ -76,8 +76,10 @@ def inside(config: ConfigDict, runs: Runs) -> Figure:
                 _band(axes[0, 0], layers, values, colour, style=":", centre=_geometric, label=f"plain-{depth} without BN")
         axes[0, column].set_title(when)
         axes[1, column].set_xlabel("layer")
-    for ax in axes.flat:
+    for ax in axes[0]:
         ax.set_yscale("log")
+    axes[1, 0].set_ylim(bottom=0)
+    for ax in axes.flat:
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         _tidy(ax)
     axes[0, 0].set_ylabel("gradient norm  ‖dL/dy‖")
@@ -86,16 +88,16 @@ def inside(config: ConfigDict, runs: Runs) -> Figure:
     figure.set_label(
         "Inside the nets, by layer from input to output, on one fixed batch. Top: norm of the loss gradient with respect to "
         "the layer's response y (after BN, before ReLU or addition); a vanishing gradient would fall from right to left by orders "
-        "of magnitude. Bottom: standard deviation of y, after He et al. 2015, Figure 7. Geometric mean over seeds."
+        "of magnitude. Bottom: standard deviation of y, after He et al. 2015, Figure 7. Mean over seeds (geometric at the top), band: one standard deviation."
     )
     return figure
 
 
 def _band(
-    ax: Axes, x, values: np.ndarray, colour: str, *, width: float = 1.5, style: str = "-", centre: Callable | None = None, **line
+    ax: Axes, x, values: np.ndarray, colour: str, *, centre: Callable, width: float = 1.5, style: str = "-", **line
 ) -> None:
     """The mean over seeds (axis 0) as a line, with a band of one standard deviation."""
-    low, middle, high = (centre or _arithmetic)(values)
+    low, middle, high = centre(values)
     ax.plot(x, middle, color=colour, linewidth=width, linestyle=style, **line)
     if len(values) > 1:
         ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)

@@ -28,7 +28,7 @@ def describe() -> dict[str, Any]:
         **{package: importlib.metadata.version(package) for package in ("jax", "jaxlib", "numpy")},
         "device": kind if len(devices) == 1 else f"{len(devices)} x {kind}",
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "platform": platform.platform(aliased=True),
+        "platform": " ".join(filter(None, (platform.system(), platform.machine(), *platform.libc_ver()))),
         "commit": commit(Path(__file__).resolve().parent.parent),
     }
 

@@ -66,7 +66,7 @@ def _time_left(total: float) -> Callable[[float, str], str]:
         if label == current:
             worked += done - before
         before, current = done, label
-        if worked <= 0 or done >= total:
+        if worked < 0.02 * total or done >= total:  # the first steps are mostly compilation
             return ""
         return f"{report.duration((time.monotonic() - began) / worked * (total - done))} left"
 

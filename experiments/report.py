@@ -42,9 +42,9 @@ def write(path: Path, result: Mapping, figures: Mapping[str, tuple[str | Path, s
         explanation=[(text, any(line[:1] == " " for line in text.split("\n"))) for text in explanation if text.strip()],
         answer=answer(result),
         result=result,
-        claims=result.get("claims", []),
-        comparison=result.get("comparison", []),
-        deviations=result.get("deviations", []),
+        claims=result["claims"],
+        comparison=result["comparison"],
+        deviations=result["deviations"],
         figures=[(_data_uri(drawing), caption or name) for name, (drawing, caption) in figures.items()],
         facts=_facts(result),
         command=command(result),
@@ -65,7 +65,7 @@ def verdict_markdown(result: Mapping) -> str:
 
 def answer(result: Mapping) -> str:
     """One sentence: how many claims hold, are refuted and are undecided, on which data, with how many seeds."""
-    verdicts, seeds = [claim["verdict"] for claim in result.get("claims", [])], len(result["seeds"])
+    verdicts, seeds = [claim["verdict"] for claim in result["claims"]], len(result["seeds"])
     counts = {verdict: verdicts.count(verdict) for verdict in (HOLDS, REFUTED, UNDECIDED)}
     parts = []
     for verdict, count in counts.items():

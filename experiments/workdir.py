@@ -45,7 +45,7 @@ def claimed(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
     new = not path.exists()
     with _usable(path):
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / LOCK, "a+")
+        lock = open(path / LOCK, "a+b", buffering=0)
     with lock:
         _take(lock, path)
         _agree(path, config)
@@ -150,14 +150,14 @@ def _take(lock, path: Path) -> None:
         ) from error
     lock.seek(0)
     if not held:
-        holder = lock.read().strip()
+        holder = lock.read().decode(errors="replace").strip()
         raise UsageError(
             f"{path} is in use by {f'process {holder}' if holder else 'another process'}; "
             "wait for it, or give another --workdir"
         )
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
+    with _usable(path):
+        lock.truncate(0)
+        lock.write(str(os.getpid()).encode())
 
 
 def _agree(path: Path, config: Mapping[str, Any]) -> None:
@@ -208,6 +208,6 @@ def _usable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise
+            raise OSError(error.errno, f"cannot be written ({os.strerror(error.errno)})", str(path)) from error
         what = "is a file" if path.is_file() else f"cannot be written ({os.strerror(error.errno)})"
         raise UsageError(f"--workdir: {path} {what}; give another directory") from error

@@ -2,7 +2,7 @@
 
 A net marks the activations worth seeing with ``h = probe(probes, name, h)``. In training ``probes`` is None and the mark
 costs nothing. For a figure, ``look`` hands the net one ``Seen`` of zeros per mark: the gradient of the loss with respect
-to that Seen is defined to be (h, dL/dh). Nothing is stored on the side, so jit, vmap and remat work as usual.
+to that Seen is defined to be (h, dL/dh). Nothing is stored on the side, so jit, vmap, remat and scan work as usual.
 """
 
 from collections.abc import Callable, Hashable
@@ -57,7 +57,8 @@ def look(loss: Callable[[Probes], Array]) -> Probes:
     """Every probed activation of one forward and backward pass.
 
     Args:
-      loss: probes -> scalar; passes its argument on to ``net.apply(..., probes=probes)``.
+      loss: probes -> scalar; passes its argument on to ``net.apply(..., probes=probes)``. A jit or remat inside it closes
+        over the probes rather than taking them as an argument: the first pass is told of the marks through them.
 
     Returns:
       {name: Seen(h, dL/dh)}, each of its activation's shape.

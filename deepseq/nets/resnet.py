@@ -18,8 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from deepseq.nets.conv import conv2d
+from deepseq.nets.initialise import he_normal, weight
 from deepseq.nets.inside import Probes, probe
-from deepseq.nets.layers import BatchNorm, Dense, Net, batch_norm, dense, global_average_pool, he_normal
+from deepseq.nets.layers import BatchNorm, Dense, Net, batch_norm, dense, global_average_pool
 
 Array = jax.Array
 
@@ -78,21 +79,22 @@ def cifar(
             raise ValueError(f"resnet.cifar: {name} is {size}, but it must be at least 1")
 
     def init(key: Array) -> ResNet:
-        keys = iter(jax.random.split(key, 3 * depth))
-
-        def block(c_in: int, c_out: int) -> Block:
-            projects = residual and (shortcut == "C" or (shortcut == "B" and c_in != c_out))
-            return Block(
-                conv1=_conv_bn_init(next(keys), 3, c_in, c_out),
-                conv2=_conv_bn_init(next(keys), 3, c_out, c_out),
-                shortcut=_conv_bn_init(next(keys), 1, c_in, c_out) if projects else (),
-            )
-
         widths = [width * scale for scale in (1, 2, 4) for _ in range(blocks_per_stage)]
-        return ResNet(
-            stem=_conv_bn_init(next(keys), 3, in_channels, width),
-            blocks=tuple(block(c_in, c_out) for c_in, c_out in zip([width, *widths], widths, strict=False)),
-            head=Dense(w=he_normal(next(keys), (4 * width, classes)), b=jnp.zeros(classes)),
+        return he_normal(
+            key,
+            ResNet(
+                stem=_conv_bn_table(3, in_channels, width),
+                blocks=tuple(block(c_in, c_out) for c_in, c_out in zip([width, *widths], widths, strict=False)),
+                head=Dense(w=weight(4 * width, classes), b=jnp.zeros(classes)),
+            ),
+        )
+
+    def block(c_in: int, c_out: int) -> Block:
+        projects = residual and (shortcut == "C" or (shortcut == "B" and c_in != c_out))
+        return Block(
+            conv1=_conv_bn_table(3, c_in, c_out),
+            conv2=_conv_bn_table(3, c_out, c_out),
+            shortcut=_conv_bn_table(1, c_in, c_out) if projects else (),
         )
 
     def apply(params: ResNet, x: Array, *, running: ResNet | None, key: Array | None, probes: Probes | None = None):
@@ -130,8 +132,8 @@ def _conv_bn(params: ConvBN, x: Array, running: ConvBN | None, stride: int = 1):
     return batch_norm(params.bn, conv2d(x, params.w, stride=stride, padding=((pad, pad), (pad, pad))), running)
 
 
-def _conv_bn_init(key: Array, size: int, c_in: int, c_out: int) -> ConvBN:
-    return ConvBN(w=he_normal(key, (size, size, c_in, c_out)), bn=BatchNorm(gamma=jnp.ones(c_out), beta=jnp.zeros(c_out)))
+def _conv_bn_table(size: int, c_in: int, c_out: int) -> ConvBN:
+    return ConvBN(w=weight(size, size, c_in, c_out), bn=BatchNorm(gamma=jnp.ones(c_out), beta=jnp.zeros(c_out)))
 
 
 def _shortcut(params: ConvBN | tuple[()], x: Array, running, stride: int, channels: int):

@@ -1,33 +1,44 @@
 """Checkpoints of a run through orbax: written in the background, the last two kept, checked when read."""
 
 import hashlib
+import json
+import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-_DIGEST = np.zeros(32, np.uint8)  # shape and type of a sha256
+_DIGESTS = "sha256.json"  # of a checkpoint's files: {path in the checkpoint: sha256}
+_STATE = "default"  # where orbax keeps the one item of a checkpoint
+_UNFINISHED = ".orbax-checkpoint-tmp*"  # orbax's names for checkpoints being written, after the step
 
 
 class CheckpointError(OSError):
-    """A checkpoint could not be written."""
+    """A checkpoint cannot be written, or does not belong to this run."""
 
 
 def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _not_orbax(record: logging.LogRecord) -> bool:
+    """Drops what orbax logs through absl: of what matters, ``warn`` and the exceptions here tell in one line."""
+    return f"{os.sep}orbax{os.sep}" not in record.pathname
+
+
 class Checkpoints:
     """The checkpoints of one run, in a directory of their own that one process at a time writes.
 
-    Each holds the state and the sha256 of its arrays, so that restoring notices also the damage that orbax does not.
-    Use it in a ``with`` statement, or call ``close`` at the end.
+    The sha256 of every file is stored with it, so that restoring notices also the damage that orbax does not. Use it in
+    a ``with`` statement, or call ``close`` at the end.
     """
 
     def __init__(self, directory: Path, *, keep: int = 2, warn: Callable[[str], None] = _print):
@@ -36,13 +47,18 @@ class Checkpoints:
         Raises:
           CheckpointError: the directory cannot be made or written.
         """
+        logging.getLogger("absl").addFilter(_not_orbax)
         self._directory = Path(directory).absolute()
         self._warn = warn
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, async_options=ocp.AsyncOptions(post_finalization_callback=self._write_digests)
+        )
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._manager = ocp.CheckpointManager(
-                self._directory, options=ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-            )
+            if jax.process_index() == 0:
+                for torn in self._directory.glob(f"*{_UNFINISHED}"):  # now; orbax would do it in the background
+                    shutil.rmtree(torn, ignore_errors=True)
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
         except OSError as error:
             raise self._cannot_write(error) from error
 
@@ -64,32 +80,33 @@ class Checkpoints:
         """
         state = jax.tree.map(np.array, jax.device_get(state))  # np.array copies; device_get may give a view
         try:
-            self._manager.save(step, args=ocp.args.StandardSave({"state": state, "sha256": _digest(state)}))
+            self._manager.wait_until_finished()
+            self._saving = step
+            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)  # or orbax may skip it silently
         except Exception as error:  # orbax passes on whatever its writer thread met, of any type
             raise self._cannot_write(error) from error
 
     def restore(self, like: Any) -> Any | None:
         """The newest undamaged state, or None if there is none.
 
-        One that cannot be read, or whose digest differs, is renamed to damaged-<step>, and the one before is taken.
+        A checkpoint with a file that is missing or differs from its digest is renamed to damaged-<step>, and the one
+        before is taken.
 
         Args:
           like: a state whose structure, shapes, types and placement on devices the result has.
+
+        Raises:
+          CheckpointError: a checkpoint is whole, but its state is of another structure or shape than ``like``.
         """
         self.wait()
-        target = {"state": jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like), "sha256": _DIGEST}
         steps = sorted(self._manager.all_steps(), reverse=True)
         for n, step in enumerate(steps):
-            try:
-                found = self._manager.restore(step, args=ocp.args.StandardRestore(target))
-                if not np.array_equal(found["sha256"], _digest(found["state"])):
-                    raise ValueError("its digest does not match")
-                return jax.tree.map(_place, found["state"], like)
-            except Exception as error:  # damage shows up as nearly any type of error
-                older = f"continuing from step {steps[n + 1]}" if n + 1 < len(steps) else "none is left: starting anew"
-                reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
-                self._warn(f"{self._directory}: the checkpoint of step {step} is damaged ({reason}); {older}")
-                self._set_aside(step)
+            damage = _damage(self._directory / str(step))
+            if damage is None:
+                return self._read(step, like)
+            older = f"continuing from step {steps[n + 1]}" if n + 1 < len(steps) else "none is left: starting anew"
+            self._warn(f"{self._directory}: the checkpoint of step {step} is damaged ({damage}); {older}")
+            self._set_aside(step)
         return None
 
     def wait(self) -> None:
@@ -110,6 +127,24 @@ class Checkpoints:
         except Exception as error:
             raise self._cannot_write(error) from error
 
+    def _read(self, step: int, like: Any) -> Any:
+        target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+        try:
+            state = self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            chex.assert_trees_all_equal_shapes_and_dtypes(state, target)
+        except Exception as error:
+            raise CheckpointError(
+                f"{self._directory}: the checkpoint of step {step} does not fit this net and optimiser "
+                f"({_first_line(error)}); take a new directory, or delete the checkpoints to start anew"
+            ) from error
+        return jax.tree.map(_place, state, like)
+
+    def _write_digests(self) -> None:
+        """Called by orbax when all files are written, before the checkpoint gets its final name."""
+        if jax.process_index() == 0:
+            for checkpoint in self._directory.glob(f"{self._saving}{_UNFINISHED}"):
+                (checkpoint / _DIGESTS).write_text(json.dumps(_digests(checkpoint)))
+
     def _set_aside(self, step: int) -> None:
         aside = self._directory / f"damaged-{step}"
         shutil.rmtree(aside, ignore_errors=True)
@@ -117,19 +152,30 @@ class Checkpoints:
         self._manager.reload()
 
     def _cannot_write(self, error: Exception) -> CheckpointError:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = _first_line(error)
         return CheckpointError(
             f"{self._directory}: cannot write a checkpoint ({reason}); make room and run the same command again"
         )
 
 
-def _digest(state: Any) -> np.ndarray:
-    """sha256 over type, shape and bytes of each array of the state, as uint8 (32,)."""
-    total = hashlib.sha256()
-    for x in jax.tree.leaves(state):
-        total.update(f"{x.dtype}{x.shape}".encode())
-        total.update(np.ascontiguousarray(x))
-    return np.frombuffer(total.digest(), np.uint8)
+def _digests(checkpoint: Path) -> dict[str, str]:
+    files = sorted(path for path in (checkpoint / _STATE).rglob("*") if path.is_file())
+    return {str(path.relative_to(checkpoint)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None."""
+    try:
+        expected = dict(json.loads((checkpoint / _DIGESTS).read_text()))
+        found = _digests(checkpoint)
+    except (OSError, ValueError, TypeError):
+        return f"{_DIGESTS} is missing or cannot be read"
+    wrong = [name for name in expected if found.get(name) != expected[name]]
+    return f"{wrong[0]} is missing or altered" if wrong else None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _place(value: np.ndarray, like: jax.Array) -> jax.Array:

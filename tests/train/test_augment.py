@@ -22,7 +22,6 @@ def by_loop(images, crops, pad):
 def test_equals_a_loop_over_pixels(shape, pad):
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     crops = draw(jax.random.key(1), shape[0], pad)
-    np.testing.assert_array_equal(crop_flip(jnp.array(images), crops, pad=pad), by_loop(images, crops, pad))
     found = jax.jit(pad_crop_flip, static_argnames="pad")(jax.random.key(1), images, pad=pad)
     np.testing.assert_array_equal(found, by_loop(images, crops, pad))
 

@@ -58,7 +58,10 @@ def test_no_drops_and_no_warm_up_is_a_constant_rate():
     assert {float(rate(t)) for t in range(10)} == {float(np.float32(0.3))}
 
 
-@pytest.mark.parametrize("wrong", [{"drops": (0.75, 0.5)}, {"drops": (1.5,)}, {"warmup_steps": 60}, {"warmup_steps": -1}])
+OUT_OF_ORDER = [{"drops": (0.75, 0.5)}, {"drops": (1.5,)}, {"warmup_steps": 60}, {"warmup_steps": -1}]
+
+
+@pytest.mark.parametrize("wrong", OUT_OF_ORDER)
 def test_a_schedule_out_of_order_is_refused(wrong):
     with pytest.raises(ValueError, match="out of order"):
         step_decay(0.1, 100, **wrong)

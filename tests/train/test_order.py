@@ -55,9 +55,13 @@ def test_seeds_differ_in_order_and_keys():
 def test_the_permutation_is_made_once_an_epoch(monkeypatch):
     from deepseq.train import order as module
 
-    epochs = []
-    permutation = module.permutation
-    monkeypatch.setattr(module, "permutation", lambda key, epoch, size: epochs.append(epoch) or permutation(key, epoch, size))
+    epochs, permutation = [], module.permutation
+
+    def counted(key, epoch, size):
+        epochs.append(epoch)
+        return permutation(key, epoch, size)
+
+    monkeypatch.setattr(module, "permutation", counted)
     batch = order(0)
     for t in range(8):
         batch(t)

@@ -46,7 +46,7 @@ def undisturbed(tmp_path_factory):
 
 def test_killed_at_random_instants_ends_with_the_same_bits(tmp_path, undisturbed):
     instants = random.Random(0)
-    for _ in range(5):
+    for _ in range(4):
         process = start(tmp_path, 0.02)
         process.stdout.readline()  # after the first step, or at the end if there was nothing left to do
         time.sleep(instants.uniform(0.0, 0.8))

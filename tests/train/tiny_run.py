@@ -1,4 +1,4 @@
-"""A small study in a process of its own, for the tests that kill it: python tiny_run.py DIR [seconds to sleep after each step]."""
+"""A small study in its own process, for the tests that kill it: python tiny_run.py DIR [seconds of sleep a step]."""
 
 import sys
 import time

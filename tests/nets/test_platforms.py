@@ -1,0 +1,97 @@
+"""Every net's train step exports for CPU, GPU and TPU, and trains data-parallel on several devices as on one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from deepseq.nets import resnet
+from deepseq.train.optimizers import sgd
+from deepseq.train.step import Batch, initial_state, jit_step, train_step
+
+NETS = {
+    "resnet.cifar(8)": resnet.cifar(8, width=4),
+    "resnet.cifar(8, plain)": resnet.cifar(8, residual=False, width=4),
+    "resnet.cifar(8, B)": resnet.cifar(8, shortcut="B", width=4),
+}
+
+
+def training(net):
+    optimizer = sgd(0.1, decay=1e-4)
+    initial = initial_state(net.init, net.apply, optimizer, (9, 9, 3))
+    return initial, train_step(net.apply, optimizer, prepare=lambda key, images: images)
+
+
+def batch(size=16):
+    keys = jax.random.split(jax.random.key(1), 3)
+    return Batch(jax.random.normal(keys[0], (size, 9, 9, 3)), jax.random.randint(keys[1], (size,), 0, 10), keys[2])
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_train_step_exports(name):
+    initial, step = training(NETS[name])
+    state = jax.eval_shape(initial, jax.random.key(0))
+    exported = jax.export.export(jax.jit(step), platforms=["cpu", "cuda", "tpu"])(state, jax.eval_shape(batch))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    text = exported.mlir_module()
+    assert "stablehlo.convolution" in text and "stablehlo.case" in text  # XLA's own weight gradient beside the CPU's
+    assert len(exported.out_avals) == len(jax.tree.leaves(state)) + 2
+
+
+def test_step_is_traced_once_for_all_seeds():
+    chex.clear_trace_counter()
+    initial, step = training(NETS["resnet.cifar(8)"])
+    step = jit_step(chex.assert_max_traces(step, n=1))
+    for seed in range(3):
+        state = initial(jax.random.key(seed))
+        for _ in range(2):
+            state, _ = step(state, batch())
+
+
+SCRIPT = """
+import jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from tests_nets_test_platforms import NETS, batch, training
+assert jax.device_count() == 8
+initial, step = training(NETS["resnet.cifar(8)"])
+step = jax.jit(step)
+state, b = initial(jax.random.key(0)), batch(16)
+mesh = Mesh(np.array(jax.devices()), ("batch",))
+rows, everywhere = NamedSharding(mesh, P("batch")), NamedSharding(mesh, P())
+sharded = b._replace(images=jax.device_put(b.images, rows), labels=jax.device_put(b.labels, rows),
+                     key=jax.device_put(b.key, everywhere))
+several = jax.device_put(state, everywhere)
+assert len(sharded.images.addressable_shards) == 8 and sharded.images.addressable_shards[0].data.shape[0] == 2
+for _ in range(3):
+    state, one = step(state, b)
+    several, eight = step(several, sharded)
+np.testing.assert_allclose(one["loss"], eight["loss"], rtol=1e-4)
+jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.params, several.params)
+jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.running, several.running)
+print("equal")
+"""
+
+
+def test_eight_devices_train_as_one():
+    """The batch is sharded and the parameters replicated; batch norm takes the moments of the whole batch."""
+    here = Path(__file__)
+    load = f"import importlib.util as u, sys; s = u.spec_from_file_location('tests_nets_test_platforms', {str(here)!r}); " \
+           "m = u.module_from_spec(s); sys.modules[s.name] = m; s.loader.exec_module(m)\n"  # fmt: skip
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", load + SCRIPT], capture_output=True, text=True, env=environment, cwd=here.parents[2], check=False
+    )
+    assert done.stdout == "equal\n", done.stderr
+
+
+def test_evaluation_of_one_image_works():
+    net = NETS["resnet.cifar(8)"]
+    initial, _ = training(net)
+    state = initial(jax.random.key(0))
+    logits, _ = net.apply(state.params, jnp.ones((1, 9, 9, 3)), running=state.running, key=None)
+    assert logits.shape == (1, 10)

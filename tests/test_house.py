@@ -1,0 +1,67 @@
+"""The house rules that a machine can check: who imports whom, and that every config builds."""
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAY_IMPORT = {
+    "deepseq/nets": {"jax", "chex", "deepseq.nets"},
+    "deepseq/data": {"sklearn", "pooch", "deepseq.data"},
+    "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "deepseq.train"},
+    "configs": {"ml_collections"},
+    "experiments": {"deepseq", "experiments", "jax", "jaxlib", "absl", "rich", "matplotlib", "jinja2", "scipy", "ml_collections"},
+}  # fmt: skip
+EVERYWHERE = set(sys.stdlib_module_names) | {"numpy"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def allowed(name, may):
+    return any(name == given or name.startswith(given + ".") for given in may | EVERYWHERE)
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_import_rule(folder):
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    wrong = [f"{p.relative_to(ROOT)}: {name}" for p in files for name in imports(p) if not allowed(name, MAY_IMPORT[folder])]
+    assert not wrong
+
+
+def test_import_rule_notices_a_stranger():
+    assert not allowed("torch", MAY_IMPORT["deepseq/nets"])
+    assert not allowed("deepseq.train.loop", MAY_IMPORT["deepseq/nets"])
+    assert not allowed("numpyro", MAY_IMPORT["deepseq/data"])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_every_config_builds(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert {"smoke", "laptop", "paper"} <= set(module.TIERS)
+    for tier in module.TIERS:
+        config = module.get_config(tier)
+        assert (config.name, config.tier) == (path.stem, tier)
+        assert importlib.util.find_spec(f"experiments.{config.name}")
+        assert all(isinstance(seed, int) for seed in config.seeds)
+    assert module.get_config().tier == "laptop"
+    with pytest.raises(ValueError, match="smoke, laptop, paper"):
+        module.get_config("laptpo")
+
+
+def test_no_file_is_long():
+    files = [p for folder in (*MAY_IMPORT, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
+    long = {str(p.relative_to(ROOT)): n for p in files if (n := len(p.read_text(encoding="utf-8").splitlines())) > 300}
+    assert not long

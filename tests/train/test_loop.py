@@ -1,0 +1,154 @@
+import os
+import signal
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from deepseq.train import log as metrics_log
+from deepseq.train.checkpoints import CheckpointError, Checkpoints
+from deepseq.train.loop import Diverged, Interrupted, fit, interruption
+
+
+class State(NamedTuple):
+    step: jax.Array
+    total: jax.Array
+
+
+@jax.jit
+def step(state, x):
+    return State(state.step + 1, state.total + x), {"loss": x, "error": 2 * x}
+
+
+def run(directory, *, batches=jnp.float32, steps=14, every=4, save_every=4, tag=None, **options):
+    tag = {"net": "a"} if tag is None else tag
+    with Checkpoints(directory / f"checkpoints-{tag['net']}", keep=9) as checkpoints:
+        return fit(
+            step,
+            State(jnp.int32(0), jnp.float32(0)),
+            batches,
+            steps=steps,
+            every=every,
+            save_every=save_every,
+            log=directory / "metrics.jsonl",
+            tag=tag,
+            checkpoints=checkpoints,
+            **options,
+        )
+
+
+def records(directory):
+    return metrics_log.read(directory / "metrics.jsonl")
+
+
+def test_records_are_means_on_the_grid_and_at_the_end(tmp_path):
+    state = run(tmp_path, observe=lambda state: {"total": state.total})
+    assert state == (14, sum(range(14)))
+    assert records(tmp_path) == [
+        {"net": "a", "step": 4, "loss": 1.5, "error": 3.0, "total": 6.0},
+        {"net": "a", "step": 8, "loss": 5.5, "error": 11.0, "total": 28.0},
+        {"net": "a", "step": 12, "loss": 9.5, "error": 19.0, "total": 66.0},
+        {"net": "a", "step": 14, "loss": 12.5, "error": 25.0, "total": 91.0},
+    ]
+    assert sorted(int(p.name) for p in (tmp_path / "checkpoints-a").iterdir()) == [4, 8, 12, 14]
+
+
+def test_progress_is_told_at_the_start_and_after_each_step(tmp_path):
+    told = []
+    run(tmp_path, steps=6, tick=told.append)
+    assert told == list(range(7))
+    run(tmp_path, steps=6, tick=told.append)  # finished
+    assert told == [*range(7), 6]
+
+
+def test_a_run_goes_on_where_it_stopped_and_its_log_is_cut_to_there(tmp_path):
+    run(tmp_path, tag={"net": "b"}, steps=4)
+    seen = []
+
+    def batches(t):
+        seen.append(t)
+        return jnp.float32(t)
+
+    with pytest.raises(Interrupted, match="net=a: interrupted at step 7; run the same command again"):
+        run(tmp_path, batches=batches, every=2, stopping=lambda: len(seen) == 7)
+    assert [r["step"] for r in records(tmp_path)] == [4, 2, 4, 6]
+    seen.clear()
+    state = run(tmp_path, batches=batches, every=2)
+    assert seen == list(range(4, 14)) and state == (14, sum(range(14)))
+    assert [r["step"] for r in records(tmp_path)] == [4, 2, 4, 6, 8, 10, 12, 14]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_after_its_record(tmp_path):
+    for _ in range(2):  # the second time it continues from step 4 and finds the same
+        with pytest.raises(Diverged) as error:
+            run(tmp_path, batches=lambda t: jnp.float32(np.nan if t == 6 else t))
+        assert str(error.value) == "net=a: the loss is not finite at step 8; lower the learning rate or warm up"
+        assert (error.value.step, error.value.tag) == (8, {"net": "a"})
+        assert [r["step"] for r in records(tmp_path)] == [4, 8]
+        assert np.isnan(records(tmp_path)[-1]["loss"])
+    assert [p.name for p in (tmp_path / "checkpoints-a").iterdir()] == ["4"]
+
+
+def test_the_host_does_not_run_far_ahead_of_the_device(tmp_path, monkeypatch):
+    events = []
+    monkeypatch.setattr(jax, "block_until_ready", lambda metrics: events.append(int(metrics["loss"])))
+    run(tmp_path, steps=30, every=30, save_every=30, tick=lambda done: events.append(("done", done)))
+    assert events.index(2) < events.index(("done", 11))  # step 2 is waited for before step 11 counts as taken
+
+
+@pytest.mark.parametrize("every,save_every", [(4, 6), (4, 0), (0, 4), (4, 2)])
+def test_grids_that_do_not_fit_are_refused(tmp_path, every, save_every):
+    with pytest.raises(ValueError, match="save_every"):
+        run(tmp_path, every=every, save_every=save_every)
+
+
+def test_a_checkpoint_beyond_the_steps_is_refused(tmp_path):
+    run(tmp_path, steps=8)
+    with pytest.raises(ValueError, match="net=a: the checkpoint is of step 8, beyond the 4 asked for"):
+        run(tmp_path, steps=4)
+    assert len(records(tmp_path)) == 2
+
+
+def test_a_log_that_lacks_the_checkpoints_record_is_refused(tmp_path):
+    run(tmp_path, steps=8)
+    (tmp_path / "metrics.jsonl").unlink()
+    with pytest.raises(CheckpointError, match="net=a: the record of step 8 is missing"):
+        run(tmp_path, steps=14)
+
+
+def test_an_observation_that_hides_a_measurement_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="observe returned loss"):
+        run(tmp_path, observe=lambda state: {"loss": 0.0})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_sets_the_flag_and_the_usual_handlers_come_back(number):
+    usual = signal.getsignal(number)
+    with interruption() as stopping:
+        assert not stopping()
+        os.kill(os.getpid(), number)
+        assert stopping()
+        assert signal.getsignal(number) is usual
+    assert signal.getsignal(number) is usual
+
+
+def test_a_second_ctrl_c_is_immediate():
+    with pytest.raises(KeyboardInterrupt), interruption():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_log_is_on_the_disk_before_a_checkpoint_is_begun(tmp_path, monkeypatch):
+    events = []
+    monkeypatch.setattr(metrics_log, "sync", lambda path: events.append("sync"))
+    checkpoints = SimpleNamespace(
+        restore=lambda like: None, save=lambda step, state: events.append(step), wait=lambda: events.append("wait")
+    )
+    fit(
+        step, State(jnp.int32(0), jnp.float32(0)), jnp.float32, steps=6, every=2, save_every=4,
+        log=tmp_path / "metrics.jsonl", tag={}, checkpoints=checkpoints,
+    )  # fmt: skip
+    assert events == ["sync", 4, "sync", 6, "wait"]
