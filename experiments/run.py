@@ -120,6 +120,14 @@ def _fail(line: str, code: int) -> int:
     return code
 
 
+def program() -> int:
+    """``main`` as a process of its own."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside the training loop too, say how to go on
+    usual = sys.unraisablehook
+    # orbax's other writes, when one has failed: the failure itself is told
+    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else usual(it)
+    return main(sys.argv[1:])
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside the training loop too, say which way to go on
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(program())

@@ -73,7 +73,7 @@ class Checkpoints:
                 raise
 
     def save(self, step: int, state: Any) -> None:
-        """Copies the state and writes it in the background; the copy may be donated at once.
+        """Copies the state and writes the copy in the background, so that the state may be donated at once.
 
         Raises:
           CheckpointError: this save cannot be begun, or the one before failed.
@@ -180,6 +180,5 @@ def _first_line(error: Exception) -> str:
 
 def _place(value: np.ndarray, like: jax.Array) -> jax.Array:
     """On the devices of ``like``, in a buffer of its own; uncommitted if it is, or jit would compile a second time."""
-    if getattr(like, "committed", False):
-        return jax.device_put(value.copy(), like.sharding)
-    return jnp.array(value, copy=True)
+    own = jnp.array(value, copy=True)
+    return jax.device_put(own, like.sharding) if getattr(like, "committed", False) else own

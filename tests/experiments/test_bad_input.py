@@ -162,7 +162,6 @@ def test_a_damaged_file_of_the_run(finished, tmp_path, name, line):
 def test_a_file_as_the_directory(tmp_path):
     (tmp_path / "f").write_text("mine")
     told(run(CONFIG, f"--workdir={tmp_path / 'f'}"), 2, "is a file; give another directory")
-    told(run(CONFIG, f"--workdir={tmp_path / 'f' / 'x'}"), 2, "cannot be written (Not a directory)")
 
 
 def test_in_use_then_interrupted_then_continued(finished, tmp_path):
@@ -191,7 +190,7 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(finished, tmp_path):
 
 
 def test_a_loss_that_is_not_finite(tmp_path):
-    result = run(CONFIG, *QUICK, "--config.train.rate=1e39", f"--workdir={tmp_path / 'run'}")
+    result = run(CONFIG, *QUICK, "--config.train.rate=3e38", f"--workdir={tmp_path / 'run'}")
     told(result, 1, "error: seed=0: the loss is not finite at step 5; ")
     assert (tmp_path / "run" / "metrics.jsonl").read_text().count("\n") == 1
 
