@@ -68,7 +68,7 @@ def _time_left(total: float) -> Callable[[float, str], str]:
         before, current = done, label
         if worked < 0.02 * total or done >= total:  # the first steps are mostly compilation
             return ""
-        return f"{report.duration((time.monotonic() - began) / worked * (total - done))} left"
+        return f"{report.duration(round((time.monotonic() - began) / worked * (total - done)))} left"
 
     return left
 

@@ -47,10 +47,8 @@ def _reproduce(command: command_line.Command) -> int:
     allocator.keep_freed_memory()  # before JAX allocates
     with workdir.claimed(path, config.to_dict()):
         workdir.read_log(path)  # a damaged log is told before anything is added to it
-        from deepseq.train.loop import (
-            Diverged,
-            Interrupted,
-        )  # JAX is loaded here, after all that can go wrong without it
+        # JAX is loaded here, after all that can go wrong without it
+        from deepseq.train.loop import Diverged, Interrupted
 
         study = importlib.import_module(f"experiments.{config.name}")
         try:

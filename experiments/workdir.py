@@ -37,7 +37,7 @@ def default_path(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Pat
 def claimed(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
     """Holds the directory for this process and this config, creating it if need be.
 
-    When a UsageError or DataError ends the block before anything was logged, a directory created here is removed again.
+    When an error other than an OSError ends the block, a directory that was created here and holds no work is removed.
 
     Raises:
       UsageError: the path is no directory, cannot be written, is used by another process or belongs to another config.
@@ -52,11 +52,11 @@ def claimed(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
         try:
             yield path
         except Exception as error:
-            if new and not isinstance(error, OSError) and not (path / LOG).exists():
-                for name in ("config.json", RUNNING, LOCK):
-                    (path / name).unlink(missing_ok=True)
-                with contextlib.suppress(OSError):
-                    path.rmdir()
+            ours = {"config.json", RUNNING, LOCK}
+            if new and not isinstance(error, OSError) and ours.issuperset(os.listdir(path)):
+                for name in os.listdir(path):
+                    (path / name).unlink()
+                path.rmdir()
             raise
 
 

@@ -1,65 +1,96 @@
-"""Two-dimensional convolution that owns its gradient on CPU."""
+"""Two-dimensional convolution that owns its gradient on CPU.
+
+XLA:CPU's own weight gradient fuses whatever computes its operands into a strided transposition, repeats that work for
+every channel, and falls back to a naive loop inside ``scan``. Here it is written, for CPU alone, as an operation that
+XLA does well everywhere. GPU and TPU get XLA's convolutions and nothing else.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 Array = jax.Array
-Padding = str | tuple[tuple[int, int], tuple[int, int]]
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+_BEFORE_0_11 = jax.__version_info__ < (0, 11)  # of Python 3.11: many convolutions on one core, barriers do not stop fusion
+_BLOCK = 2**21  # numbers in one block of the crossed weight gradient: 8 MB, which stays in cache
 
 
-def conv2d(x: Array, w: Array, *, stride: int = 1, padding: Padding = "SAME", dilation: int = 1, groups: int = 1) -> Array:
-    """Cross-correlates images with kernels: (B, H, W, C_in) and (kh, kw, C_in / groups, C_out) -> (B, H', W', C_out)."""
+def conv2d(
+    x: Array, w: Array, *, stride: int = 1, padding: str | Pads = "SAME", dilation: int = 1, groups: int = 1
+) -> Array:
+    """Cross-correlates images with kernels: (B, H, W, C_in) and (kh, kw, C_in / groups, C_out) -> (B, H', W', C_out).
+
+    Args:
+      x: images, NHWC.
+      w: kernels, HWIO, in x's dtype.
+      stride: of the output grid, both ways.
+      padding: "SAME" (H' = ceil(H / stride), the odd pixel at the bottom and right), "VALID" or
+        ((top, bottom), (left, right)) zeros.
+      dilation: spacing of the kernel's taps, both ways.
+      groups: the channels fall into this many groups, each with its own kernels.
+
+    Returns:
+      y in x's dtype. Reverse-mode derivatives of any order; for forward mode (``jax.jvp``) take ``conv2d_plain``.
+
+    Raises:
+      ValueError: shapes, dtypes, padding, stride, dilation or groups that do not fit, in one line.
+    """
     pads = _check(x, w, stride, padding, dilation, groups)
-    if dilation != 1 or groups != 1:
-        return _lax(x, w, stride, pads, dilation, groups)
+    if dilation != 1 or groups != 1 or 0 in x.shape or 0 in w.shape:
+        return _xla(x, w, stride, pads, dilation, groups)
     return _conv(x, w, stride, pads)
 
 
-def conv2d_plain(x: Array, w: Array, *, stride: int = 1, padding: Padding = "SAME", dilation: int = 1, groups: int = 1):
-    """The same function through XLA alone, which forward-mode differentiation (``jax.jvp``) can go through."""
-    return _lax(x, w, stride, _check(x, w, stride, padding, dilation, groups), dilation, groups)
+def conv2d_plain(
+    x: Array, w: Array, *, stride: int = 1, padding: str | Pads = "SAME", dilation: int = 1, groups: int = 1
+) -> Array:
+    """The same function through XLA alone, which forward-mode differentiation can go through."""
+    return _xla(x, w, stride, _check(x, w, stride, padding, dilation, groups), dilation, groups)
 
 
-def _check(x, w, stride, padding, dilation, groups):
+def _check(x, w, stride, padding, dilation, groups) -> Pads:
+    """The padding in pixels, once the arguments fit together."""
     if x.ndim != 4:
         raise ValueError(f"conv2d: x has shape {x.shape}, but images are (B, H, W, C)")
     if w.ndim != 4:
         raise ValueError(f"conv2d: w has shape {w.shape}, but kernels are (kh, kw, C_in / groups, C_out)")
+    if x.dtype != w.dtype:
+        raise ValueError(f"conv2d: x is {x.dtype} but w is {w.dtype}; cast one of them")
     for name, value in (("stride", stride), ("dilation", dilation), ("groups", groups)):
-        if not isinstance(value, int) or value < 1:
+        if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"conv2d: {name} is {value!r}, but it must be an integer of at least 1")
     if x.shape[3] % groups or w.shape[3] % groups:
-        raise ValueError(f"conv2d: {groups} groups divide not both {x.shape[3]} channels in and {w.shape[3]} out")
+        raise ValueError(f"conv2d: {groups} groups do not divide {x.shape[3]} channels in and {w.shape[3]} out")
     if w.shape[2] * groups != x.shape[3]:
-        raise ValueError(
-            f"conv2d: x has {x.shape[3]} channels, but w of shape {w.shape} with {groups} groups takes {w.shape[2] * groups}"
-        )
-    spans = [(k - 1) * dilation + 1 for k in w.shape[:2]]
-    if padding == "SAME":
-        totals = [max((-(-n // stride) - 1) * stride + s - n, 0) for n, s in zip(x.shape[1:3], spans, strict=True)]
-        pads = tuple((total // 2, total - total // 2) for total in totals)
-    elif padding == "VALID":
-        pads = ((0, 0), (0, 0))
-    else:
-        try:
-            (top, bottom), (left, right) = padding
-            pads = ((int(top), int(bottom)), (int(left), int(right)))
-        except (TypeError, ValueError):
-            pads = ((-1, 0), (0, 0))
-        if isinstance(padding, str) or min(min(pads)) < 0:
-            raise ValueError(
-                f'conv2d: unknown padding {padding!r}; take "SAME", "VALID" or ((top, bottom), (left, right)), none negative'
-            )
-    for name, n, s, pad in zip(("high", "wide"), x.shape[1:3], spans, pads, strict=True):
-        if n + sum(pad) < s:
-            raise ValueError(f"conv2d: the kernel is {s} pixels {name} (dilated), the padded image only {n + sum(pad)}")
+        takes = w.shape[2] * groups
+        raise ValueError(f"conv2d: x has {x.shape[3]} channels, but w {w.shape} with {groups} group(s) takes {takes}")
+    sizes, spans = x.shape[1:3], [(k - 1) * dilation + 1 for k in w.shape[:2]]
+    pads = _pads(padding, sizes, spans, stride)
+    for axis, n, span, pad in zip(("high", "wide"), sizes, spans, pads, strict=True):
+        if n + sum(pad) < span:
+            raise ValueError(f"conv2d: the kernel is {span} pixels {axis}, but the padded image only {n + sum(pad)}")
     return pads
 
 
-def _lax(x, w, stride, pads, dilation=1, groups=1):
+def _pads(padding, sizes, spans, stride) -> Pads:
+    if isinstance(padding, str) and padding == "VALID":
+        return (0, 0), (0, 0)
+    if isinstance(padding, str) and padding == "SAME":
+        totals = [max((-(-n // stride) - 1) * stride + span - n, 0) for n, span in zip(sizes, spans, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    pads = np.asarray(padding) if not isinstance(padding, str) else np.array(-1)
+    if pads.shape != (2, 2) or pads.dtype.kind not in "iu" or pads.min() < 0:
+        raise ValueError(
+            f'conv2d: unknown padding {padding!r}; take "SAME", "VALID" or ((top, bottom), (left, right)), all >= 0'
+        )
+    return tuple(tuple(int(p) for p in pair) for pair in pads)
+
+
+def _xla(x, w, stride, pads, dilation=1, groups=1):
     return lax.conv_general_dilated(
         x,
         w,
@@ -73,7 +104,8 @@ def _lax(x, w, stride, pads, dilation=1, groups=1):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv(x, w, stride, pads):
-    return _lax(x, w, stride, pads)
+    cpu = functools.partial(_forward_cpu, stride=stride, pads=pads)
+    return _per_platform(cpu, functools.partial(_xla, stride=stride, pads=pads), x, w)
 
 
 def _conv_fwd(x, w, stride, pads):
@@ -82,36 +114,121 @@ def _conv_fwd(x, w, stride, pads):
 
 def _conv_bwd(stride, pads, saved, g):
     x, w = saved
-    (dx,) = jax.linear_transpose(lambda x: _lax(x, w, stride, pads), x)(g)
-    dw = lax.platform_dependent(
+    kwargs = {"stride": stride, "pads": pads}
+    dx = _per_platform(
+        functools.partial(_input_gradient_cpu, size=x.shape[1:3], **kwargs),
+        lambda g, w: jax.linear_transpose(lambda x: _xla(x, w, **kwargs), x)(g)[0],
+        g,
+        w,
+    )
+    dw = _per_platform(
+        functools.partial(_weight_gradient_cpu, size=w.shape[:2], **kwargs),
+        lambda x, g: jax.linear_transpose(lambda w: _xla(x, w, **kwargs), w)(g)[0],
         x,
         g,
-        cpu=functools.partial(_weight_gradient, size=w.shape[:2], stride=stride, pads=pads),
-        default=lambda x, g: jax.linear_transpose(lambda w: _lax(x, w, stride, pads), w)(g)[0],
     )
-    return dx, dw.astype(w.dtype)
+    return dx, dw
 
 
 _conv.defvjp(_conv_fwd, _conv_bwd)
 
-_IMAGES = 8
+
+def _per_platform(cpu, default, *args):
+    return lax.platform_dependent(*args, cpu=cpu, default=default)
 
 
-def _weight_gradient(x, g, size, stride, pads):
-    (kh, kw), (b, h, w_out, c_out), c_in = size, g.shape, x.shape[3]
-    n = min(_IMAGES, b)
-    rest = -b % n
-    x = jnp.pad(x, ((0, rest), *pads, (0, 0))).reshape(-1, n, *(s + sum(p) for s, p in zip(x.shape[1:3], pads, strict=True)), c_in)
-    g = jnp.pad(g, ((0, rest), (0, 0), (0, 0), (0, 0))).reshape(-1, n * h * w_out, c_out)
+def _forward_cpu(x, w, stride, pads):
+    if not (_BEFORE_0_11 and stride == 1 and w.shape[0] > 1 and min(w.shape[2:]) >= 32):
+        return _xla(x, w, stride, pads)
+    # jax 0.10 sends these to a kernel that runs on one core, unless the padding exceeds the kernel: ask for more rows
+    # of output than wanted.
+    (top, bottom), across = pads
+    rows = max(w.shape[0] - (top + bottom), 0)
+    return _xla(x, w, 1, ((top + rows, bottom), across))[:, rows:]
 
-    def add(dw, images):
-        x, g = images
-        patches = jnp.concatenate(
-            [x[:, i : i + (h - 1) * stride + 1 : stride, j : j + (w_out - 1) * stride + 1 : stride]
-             for i in range(kh) for j in range(kw)],
-            axis=-1,
-        ).reshape(n * h * w_out, -1)
-        return dw + jnp.dot(patches.T, g, preferred_element_type=jnp.float32), None
 
-    dw, _ = lax.scan(add, jnp.zeros((kh * kw * c_in, c_out), jnp.float32), (x, g))
-    return dw.reshape(kh, kw, c_in, c_out).astype(x.dtype)
+def _input_gradient_cpu(g, w, size, stride, pads):
+    """dL/dx (B, H, W, C_in) of g = dL/dy (B, H', W', C_out)."""
+    kh, kw, c_in, c_out = w.shape
+    if stride == 1:  # the correlation of g with the flipped kernel
+        flipped = tuple((k - 1 - lo, n + k - 1 - m - (k - 1 - lo)) for k, n, m, (lo, _) in zip(
+            (kh, kw), size, g.shape[1:3], pads, strict=True))
+        if min(min(flipped)) >= 0:
+            return _forward_cpu(g, jnp.flip(w, (0, 1)).swapaxes(2, 3), 1, flipped)
+    if stride == 1 or c_in >= 32:
+        x = jax.ShapeDtypeStruct((g.shape[0], *size, c_in), g.dtype)
+        return jax.linear_transpose(lambda x: _xla(x, w, stride, pads), x)(g)[0]
+    # Pixels of one remainder modulo the stride see the same taps: correlate for all remainders at once, as channels,
+    # and interleave. XLA's own form dilates g with zeros, and takes a naive loop for few channels.
+    th, tw = -(-kh // stride), -(-kw // stride)
+    taps = jnp.pad(w, ((0, th * stride - kh), (0, tw * stride - kw), (0, 0), (0, 0)))
+    taps = jnp.flip(taps.reshape(th, stride, tw, stride, c_in, c_out), (0, 2)).transpose(0, 2, 5, 1, 3, 4)
+    y = _xla(g, taps.reshape(th, tw, c_out, -1), 1, ((th - 1, th - 1), (tw - 1, tw - 1)))
+    b, h, v, _ = y.shape
+    dx = y.reshape(b, h, v, stride, stride, c_in).transpose(0, 1, 3, 2, 4, 5).reshape(b, h * stride, v * stride, c_in)
+    (top, _), (left, _) = pads
+    short = [max(lo + n - m, 0) for lo, n, m in zip((top, left), size, dx.shape[1:3], strict=True)]
+    dx = jnp.pad(dx, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)))  # pixels that no window reached
+    return dx[:, top : top + size[0], left : left + size[1]]
+
+
+def _weight_gradient_cpu(x, g, size, stride, pads):
+    """dL/dw (kh, kw, C_in, C_out) of x and g = dL/dy."""
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    form = _crossed if _BEFORE_0_11 and max(size) <= 5 else _transposed
+    return form(x.astype(wide), g.astype(wide), size, stride, pads).astype(x.dtype)
+
+
+def _transposed(x, g, size, stride, pads):
+    """dw as a forward convolution, channels for images and images for channels, in XLA's own order of axes.
+
+    XLA would come to the same from its transposed convolution, but not inside a loop; and the barrier keeps the work
+    that computes x and g out of the transposition.
+    """
+    x, g = lax.optimization_barrier((x, g))
+    upto = [(m - 1) * stride + k - n - lo for m, k, n, (lo, _) in zip(g.shape[1:3], size, x.shape[1:3], pads, strict=True)]
+    dw = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        g.transpose(1, 2, 0, 3),
+        (1, 1),
+        [(lo, hi) for (lo, _), hi in zip(pads, upto, strict=True)],
+        rhs_dilation=(stride, stride),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return dw.transpose(1, 2, 0, 3)
+
+
+def _crossed(x, g, size, stride, pads):
+    """dw as matmuls over blocks of images: kw columns of x side by side against kh rows of g, hence every tap at once.
+
+    dw[i, j] = sum_{r, v} x[r, stride v + j] g[(r - i) / stride, v], r the padded rows: x is copied kw times and g
+    kh / stride times, where im2col copies x kh kw times.
+    """
+    (kh, kw), (b, h, v, c_out), c_in = size, g.shape, x.shape[3]
+    most = -(-kh // stride)  # taps of one remainder modulo the stride
+    per_image = (h + most - 1) * v * (kw * c_in * min(stride, kh) + kh * c_out)
+    blocks = -(-b // max(1, min(b, _BLOCK // per_image)))
+    n = -(-b // blocks)
+    x = jnp.pad(x, ((0, blocks * n - b), *pads, (0, 0)))
+    g = jnp.pad(g, ((0, blocks * n - b), (most - 1, most - 1), (0, 0), (0, 0)))
+    columns = np.arange(v)[:, None] * stride + np.arange(kw)
+
+    def block(x, g):
+        rows_of = {}
+        for first in range(min(stride, kh)):
+            taps = len(range(first, kh, stride))
+            rows = h + taps - 1
+            xs = jnp.take(x[:, first : first + (rows - 1) * stride + 1 : stride], columns, axis=2, mode="clip")
+            lag = np.arange(rows)[:, None, None] - np.arange(taps) + most - 1
+            flat = lag * v + np.arange(v)[:, None]
+            gs = jnp.take(g.reshape(n, -1, c_out), flat, axis=1, mode="clip")
+            # two halves as a batch: one matmul this narrow would keep a single core busy
+            halves = 2 if n % 2 == 0 else 1
+            xs, gs = xs.reshape(halves, -1, kw * c_in), gs.reshape(halves, -1, taps * c_out)
+            dw = jnp.einsum("amc,amd->acd", xs, gs).sum(0).reshape(kw, c_in, taps, c_out)
+            rows_of |= {first + stride * t: dw[:, :, t] for t in range(taps)}
+        return jnp.stack([rows_of[i] for i in range(kh)])
+
+    x, g = x.reshape(blocks, n, *x.shape[1:]), g.reshape(blocks, n, *g.shape[1:])
+    zero = jnp.zeros((kh, kw, c_in, c_out), x.dtype)
+    return lax.scan(lambda dw, xg: (dw + block(*xg), None), zero, (x, g))[0]
