@@ -31,9 +31,9 @@ from deepseq.train.order import batches
 from deepseq.train.step import TrainState, evaluate, initial_state, jit_step, train_step
 from experiments import degradation_measures as measures
 from experiments import progress
-from experiments.command_line import UsageError
-from experiments.degradation_summary import summarize as summarize
+from experiments.command_line import UsageError, choose
 from experiments.degradation_figures import draw as draw
+from experiments.degradation_summary import summarize as summarize
 
 Array = jax.Array
 READERS = {"digits": digits.load, "cifar10": cifar10.load}
@@ -78,11 +78,10 @@ def run(config: ConfigDict, workdir: Path) -> None:
 
 
 def build(config: ConfigDict) -> Mapping[str, Net]:
-    """The four nets by name: plain-20, plain-56, resnet-20, resnet-56 (or the config's depths); UsageError if one cannot be."""
-    if config.data.name not in READERS:
-        raise UsageError(f"no data set {config.data.name!r}; set config.data.name to {' or '.join(READERS)}")
-    if config.net.shallow >= config.net.deep:
-        raise UsageError(f"config.net.shallow={config.net.shallow} must be less than config.net.deep={config.net.deep}")
+    """The four nets by name: plain-20, plain-56, resnet-20, resnet-56 (or the config's depths); UsageError if not to be had."""
+    choose("data.name", config.data.name, tuple(READERS))
+    choose("net.shortcut", config.net.shortcut, ("A", "B", "C"))
+    _check_numbers(config)
     sizes = {"width": config.net.width, "in_channels": 3 if config.data.name == "cifar10" else 1}
     try:
         return {
@@ -91,15 +90,38 @@ def build(config: ConfigDict) -> Mapping[str, Net]:
             for depth in (config.net.shallow, config.net.deep)
         }
     except ValueError as error:
-        raise UsageError(f"{error} (config.net)") from error
+        raise UsageError(f"{error} (--config.net)") from error
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    train, measure = config.train, config.measure
+    seeds = config.seeds
+    rules = [
+        ("net.shallow", config.net.shallow < config.net.deep, f"less than net.deep={config.net.deep}"),
+        ("seeds", len(set(seeds)) == len(seeds) and min(seeds, default=-1) >= 0, "different integers of at least 0"),
+        ("train.steps", train.steps >= 1, "at least 1"),
+        ("train.learning_rate", train.learning_rate > 0, "above 0"),
+        ("train.momentum", 0 <= train.momentum < 1, "from 0 to below 1"),
+        ("train.bn_momentum", 0 <= train.bn_momentum < 1, "from 0 to below 1"),
+        ("train.decay", train.decay >= 0, "at least 0"),
+        ("measure.every", measure.every >= 1, "at least 1"),
+    ]
+    for name in ("inside_every", "save_every"):
+        fits = measure.every >= 1 and measure[name] >= 1 and measure[name] % measure.every == 0
+        rules.append((f"measure.{name}", fits, f"a positive multiple of measure.every={measure.every}"))
+    for key, met, what in rules:
+        if not met:
+            group, _, name = key.rpartition(".")
+            value = config[group][name] if group else config[name]
+            raise UsageError(f"--config.{key}={value} must be {what}")
 
 
 def read_data(config: ConfigDict) -> Splits:
     """The config's data set; UsageError where a batch would hold more images than there are."""
     data = READERS[config.data.name](validation=config.data.validation)
-    if not 1 <= config.train.batch_size <= len(data.train.labels):
-        count = len(data.train.labels)
-        raise UsageError(f"config.train.batch_size={config.train.batch_size} must be from 1 to {count}, the training images")
+    count = len(data.train.labels)
+    if not 1 <= config.train.batch_size <= count:
+        raise UsageError(f"--config.train.batch_size={config.train.batch_size} must be from 1 to {count}, the images there are")
     return data
 
 
@@ -116,7 +138,7 @@ def course(config: ConfigDict, data: Splits, name: str, net: Net) -> Course:
         warmup = {"warmup_steps": train.warmup_steps, "warmup_rate": train.warmup_rate}
         schedule = step_decay(train.learning_rate, steps, drops=train.drops, **warmup)
     except ValueError as error:
-        raise UsageError(f"{error} (config.train)") from error
+        raise UsageError(f"{error} (--config.train)") from error
     optimizer = sgd(schedule, momentum=train.momentum, decay=train.decay)
     score = evaluate(net.apply, prepare=prepare, batch_size=train.batch_size)
     images = prepare(None, jnp.asarray(data.train.pixels[: train.batch_size]))  # looked at inside, the same every time

@@ -86,8 +86,8 @@ def deep_plain_nets_overfit(config: ConfigDict, runs: Runs) -> dict:
         "C-R3",
         "The deeper plain net fails by overfitting.",
         above(interval),
-        statistic="of its excess test error: the part in the generalisation gap minus the part in the training error, points, "
-        "paired by seed; claimed > 0",
+        statistic="of its excess test error: the part in the generalisation gap minus the part in the training error, "
+        "points, paired by seed; claimed > 0",
         measured={
             "in the generalisation gap": _mean(runs.gap("plain", generalisation_gap)),
             "in the training error": _mean(runs.gap("plain", train_error)),
@@ -107,8 +107,8 @@ def a_good_deep_plain_net_exists(config: ConfigDict, runs: Runs) -> dict:
         "C-R4",
         f"A {plain_d} as good as {plain_s} exists: the trained {plain_s} with identity layers added.",
         exact(largest <= config.measure.same_loss),
-        statistic=f"training loss of that {plain_d} minus that of {plain_s}, largest absolute value over seeds; claimed at most "
-        f"{config.measure.same_loss:g}",
+        statistic=f"training loss of that {plain_d} minus that of {plain_s}, largest absolute value over seeds; "
+        f"claimed at most {config.measure.same_loss:g}",
         measured={
             "largest difference": largest,
             f"loss of the constructed {plain_d}": _mean(constructed),
@@ -146,8 +146,8 @@ def skips_ease_convergence(config: ConfigDict, runs: Runs) -> dict:
         "C-R7",
         "Skip connections ease convergence.",
         above(interval),
-        statistic=f"iterations until the training loss is below {threshold:g}, {plain_d} minus {res_d}, paired by seed; a run that "
-        "never gets there counts its last iteration; claimed > 0",
+        statistic=f"iterations until the training loss is below {threshold:g}, {plain_d} minus {res_d}, paired by seed; a run "
+        "that never gets there counts its last iteration; claimed > 0",
         measured={net: _mean(steps) for net, steps in reached.items()}
         | {f"{net}: first over last layer's gradient, log10": _mean([_first_over_last(g) for g in last[net]]) for net in last},
         interval=interval,
@@ -163,7 +163,8 @@ def output_is_sum_of_residuals(config: ConfigDict, runs: Runs) -> dict:
         "C-R8",
         "x_L = x_1 + the sum of F(x_i).",
         exact(after_relu <= 1e-5),
-        statistic="|x_L - (x_1 + sum of F)| / |x_L| over the first stage of the trained residual nets; claimed 0 up to rounding, 1e-5",
+        statistic="|x_L - (x_1 + sum of F)| / |x_L| over the first stage of the trained residual nets; claimed 0 up to "
+        "rounding, 1e-5",
         measured={"as of 2015, ReLU after the addition": after_relu, "pre-activation, as of 2016": preactivation},
         interval=None,
         n=len(runs.seeds),
@@ -198,8 +199,8 @@ def residuals_shrink_with_depth(config: ConfigDict, runs: Runs) -> dict:
         "C-R11 depth",
         "The deeper the residual net, the smaller the responses of its layers.",
         below(interval),
-        statistic=f"mean over layers of the response's standard deviation, {res_d} minus {res_s}, after the last iteration, paired "
-        "by seed; claimed < 0",
+        statistic=f"mean over layers of the response's standard deviation, {res_d} minus {res_s}, after the last iteration, "
+        "paired by seed; claimed < 0",
         measured={net: _mean(values) for net, values in response.items()},
         interval=interval,
         n=len(runs.seeds),

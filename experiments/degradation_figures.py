@@ -48,8 +48,8 @@ def curves(config: ConfigDict, runs: Runs) -> Figure:
     axes[1].legend(frameon=False, loc="upper right")
     spread = f", mean of {len(runs.seeds)} seeds, band: one standard deviation" if len(runs.seeds) > 1 else ", one seed"
     figure.set_label(
-        f"Training error (thin, of the batches since the last point) and test error (bold) on {PLACES[config.data.name]}{spread}. "
-        "Grey lines: the learning rate falls tenfold. After He et al. 2015, Figure 6."
+        f"Training error (thin, of the batches since the last point) and test error (bold) on "
+        f"{PLACES[config.data.name]}{spread}. Grey lines: the learning rate falls tenfold. After He et al. 2015, Figure 6."
     )
     return figure
 
@@ -87,8 +87,9 @@ def inside(config: ConfigDict, runs: Runs) -> Figure:
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
     figure.set_label(
         "Inside the nets, by layer from input to output, on one fixed batch. Top: norm of the loss gradient with respect to "
-        "the layer's response y (after BN, before ReLU or addition); a vanishing gradient would fall from right to left by orders "
-        "of magnitude. Bottom: standard deviation of y, after He et al. 2015, Figure 7. Mean over seeds (geometric at the top), band: one standard deviation."
+        "the layer's response y (after BN, before ReLU or addition); a vanishing gradient would fall from right to left by "
+        "orders of magnitude. Bottom: standard deviation of y, after He et al. 2015, Figure 7. "
+        "Mean over seeds (geometric at the top), band: one standard deviation."
     )
     return figure
 
@@ -119,7 +120,15 @@ def _label_ends(ax: Axes, ends: Mapping[str, tuple[float, float, str]], span: fl
     apart, below = 0.055 * span, -np.inf
     for text, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
         below = max(y, below + apart, 0.02 * span)
-        ax.annotate(text, (x, below), xytext=(6, 0), textcoords="offset points", color=colour, va="center", annotation_clip=False)
+        ax.annotate(
+            text,
+            (x, below),
+            xytext=(6, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
 
 
 def _tidy(ax: Axes) -> None:

@@ -9,7 +9,13 @@ from experiments.degradation_claims import CLAIMS
 from experiments.degradation_records import Runs, test_error, train_error, train_loss
 from experiments.verdicts import mean_interval
 
-TABLE_6 = {"resnet-20": 8.75, "resnet-32": 7.51, "resnet-44": 7.17, "resnet-56": 6.97, "resnet-110": 6.43}  # test error, %
+TABLE_6 = {
+    "resnet-20": 8.75,
+    "resnet-32": 7.51,
+    "resnet-44": 7.17,
+    "resnet-56": 6.97,
+    "resnet-110": 6.43,
+}  # test error, %
 
 
 def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
@@ -71,25 +77,63 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
     """(the paper, here, why, whether it applies)."""
     data, train, net = config.data, config.train, config.net
     digits = data.name == "digits"
+    drops = " and ".join(str(round(fraction * train.steps)) for fraction in train.drops)
+    sizes = (net.shallow, net.deep, net.width, train.batch_size)
     return [
-        ("CIFAR-10: 50 000 training images of 32x32 pixels in colour", "scikit-learn's digits: 1437 of 8x8 in grey",
-         "comes with the package, so that the study runs offline within minutes", digits),
-        ("4 pixels of padding, random crops and flips", "no augmentation",
-         "a mirrored digit is another sign" if digits else "switched off in the config", digits or not data.augment),
-        ("64 000 iterations, the rate divided by 10 at 32 000 and 48 000",
-         f"{train.steps} iterations, the rate divided by 10 at {' and '.join(str(round(f * train.steps)) for f in train.drops)}",
-         "time; the drops stay at one half and three quarters of the training", train.steps != 64_000),
-        ("no warm-up, except at depth 110", f"all four nets start with {train.warmup_steps} iterations at a rate of {train.warmup_rate:g}",
-         "on so few images ResNet-56 is unstable at 0.1 from the start; all nets get the same, so that they differ in depth and "
-         "shortcuts alone", train.warmup_steps > 0),
-        ("trained on all 50 000 images once the schedule was chosen", f"the last {data.validation} training images are held out throughout",
-         "one protocol for every run; the test images choose nothing", not digits and data.validation > 0),
-        ("depths 20 and 56, 16 channels, batches of 128", f"depths {net.shallow} and {net.deep}, {net.width} channels, batches of {train.batch_size}",
-         "the tier is a quick check of the machinery", (net.shallow, net.deep, net.width, train.batch_size) != (20, 56, 16, 128)),
-        ('zero-padded shortcuts (option "A")', f'option "{net.shortcut}"', "set in the config", net.shortcut != "A"),
-        ("batches run across epochs", "the remainder of an epoch that fills no batch is dropped, another one each epoch",
-         "the batch is a function of (seed, iteration) alone", True),
-        ("the paper does not say how test-time moments were gathered",
-         f"running average of the batches' moments with momentum {train.bn_momentum:g}", "common practice", True),
-        ("the paper does not say which parameters decay", f"weight decay of {train.decay:g} on all, those of BN too", "Caffe's default", True),
-    ]  # fmt: skip
+        (
+            "CIFAR-10: 50 000 training images of 32x32 pixels in colour",
+            "scikit-learn's digits: 1437 training images of 8x8 pixels in grey",
+            "they come with the package, so that the study runs offline within minutes",
+            digits,
+        ),
+        (
+            "4 pixels of padding, random crops and flips",
+            "no augmentation",
+            "a mirrored digit is another sign" if digits else "switched off in the config",
+            digits or not data.augment,
+        ),
+        (
+            "64 000 iterations, the rate divided by 10 at 32 000 and 48 000",
+            f"{train.steps} iterations, the rate divided by 10 at {drops}",
+            "time; the default drops stay at one half and three quarters of the training",
+            train.steps != 64_000,
+        ),
+        (
+            "no warm-up, except at depth 110",
+            f"all four nets start with {train.warmup_steps} iterations at a rate of {train.warmup_rate:g}",
+            "on so few images ResNet-56 is unstable at 0.1 from the start; all nets warm up alike, so that they differ in "
+            "depth and shortcuts alone",
+            train.warmup_steps > 0,
+        ),
+        (
+            "45 000 of the training images to determine the schedule",
+            f"the last {data.validation} training images are held out throughout",
+            "one protocol for every run; the test images choose nothing",
+            not digits and data.validation > 0,
+        ),
+        (
+            "depths 20 and 56, 16 channels, batches of 128",
+            f"depths {sizes[0]} and {sizes[1]}, {sizes[2]} channels, batches of {sizes[3]}",
+            "a quick check of the machinery" if config.tier == "smoke" else "set in the config",
+            sizes != (20, 56, 16, 128),
+        ),
+        ('zero-padded shortcuts, option "A"', f'option "{net.shortcut}"', "set in the config", net.shortcut != "A"),
+        (
+            "does not say how an epoch is cut into batches",
+            "the remainder that fills no batch is dropped, another one each epoch",
+            "a batch is a function of (seed, iteration) alone",
+            True,
+        ),
+        (
+            "does not say how the moments for testing are gathered",
+            f"a running average of the batches' moments with momentum {train.bn_momentum:g}",
+            "common practice",
+            True,
+        ),
+        (
+            "does not say which parameters decay",
+            f"weight decay of {train.decay:g} on all of them, those of BN too",
+            "Caffe's default",
+            True,
+        ),
+    ]

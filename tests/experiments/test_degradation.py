@@ -17,6 +17,7 @@ from deepseq.nets import resnet
 from experiments import degradation_measures as measures
 from experiments.degradation_figures import draw
 from experiments.degradation_summary import summarize
+from experiments.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -88,7 +89,7 @@ def records(config, train_error):
                 error = train_error[tag["net"]] + 0.01 * rng.random()
                 look = {"gradient_norm": np.linspace(2, 1, depth - 1).tolist(), "response_std": [1 / depth] * (depth - 1),
                         "branch_ratio": [1.0] * (depth // 2 - 1)}  # fmt: skip
-                yield tag | {"step": 0, "inside": look} | ({"without_bn": [1e-6] * (depth - 1)} if kind == "plain" else {})
+                yield (tag | {"step": 0, "inside": look} | ({"without_bn": [1e-6] * (depth - 1)} if kind == "plain" else {}))
                 for step in (4, 8):
                     later = look | {"branch_ratio": [1 / step + 0.01 * rng.random()] * (depth // 2 - 1)}
                     yield tag | {"step": step, "loss": 8 * error / step, "error": error, "inside": later,
@@ -157,7 +158,12 @@ def test_deviations_follow_the_config():
 
 def command(*arguments, cwd=ROOT):
     return subprocess.run(
-        [sys.executable, "-m", "experiments.run", *arguments], cwd=cwd, capture_output=True, text=True, check=False, env=os.environ
+        [sys.executable, "-m", "experiments.run", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
     )
 
 
@@ -172,8 +178,8 @@ def smoke(tmp_path_factory):
 def test_smoke_tier_through_the_command(smoke):
     directory, done, seconds = smoke
     assert done.returncode == 0, done.stderr
-    assert {"config.json", "metrics.jsonl", "result.json", "figure.png", "figure.svg", "inside.png", "inside.svg", "report.html",
-            "checkpoints"} <= {path.name for path in directory.iterdir()}  # fmt: skip
+    files = "config.json metrics.jsonl result.json figure.png figure.svg inside.png inside.svg report.html checkpoints"
+    assert set(files.split()) <= {path.name for path in directory.iterdir()}
     result = json.loads((directory / "result.json").read_text())
     assert result["seeds"] == [0, 1] and len(result["claims"]) == 11
     exact = {claim["id"]: claim["verdict"] for claim in result["claims"] if claim["interval"] is None}
@@ -186,6 +192,41 @@ def test_the_smallest_net_learns(smoke):
     """After 24 iterations on the real digits, the residual nets are far from chance (90 %)."""
     result = json.loads((smoke[0] / "result.json").read_text())
     assert result["metrics"]["resnet-8"]["test_error_percent"]["mean"] < 65
+
+
+@pytest.mark.parametrize(
+    "flag, words",
+    [
+        ("--config.data.name=cifar", "did you mean cifar10"),
+        ("--config.net.shortcut=D", "net.shortcut=D"),
+        ("--config.net.deep=57", "depth 57"),
+        ("--config.net.deep=8", "less than net.deep=8"),
+        ("--config.seeds=", "takes a list of integers"),
+        ("--config.seeds=1,1", "different integers"),
+        ("--config.train.steps=0", "train.steps=0 must be at least 1"),
+        ("--config.train.learning_rate=-1", "must be above 0"),
+        ("--config.train.batch_size=5000", "from 1 to 1437"),
+        ("--config.train.warmup_steps=20", "warm-up of 20 steps"),
+        ("--config.measure.every=5", "multiple of measure.every=5"),
+        ("--config.measure.save_every=0", "positive multiple"),
+        ("--config.data.validation=1437", "data.validation=1437"),
+    ],
+)
+def test_numbers_that_do_not_fit_together(flag, words, tmp_path, capsys):
+    path = tmp_path / "run"
+    assert main(["--config=configs/degradation.py:smoke", flag, f"--workdir={path}"]) == 2
+    line = capsys.readouterr().err
+    assert words in line and line.count("\n") == 1 and not path.exists()
+
+
+def test_nan_stops_the_run(tmp_path, capsys):
+    """A rate this high makes the loss overflow; what was logged before stays."""
+    path = tmp_path / "run"
+    flags = ["--config.train.learning_rate=1e30", "--config.train.drops=0.5,0.75", f"--workdir={path}"]
+    assert main(["--config=configs/degradation.py:smoke", *flags]) == 1
+    line = capsys.readouterr().err
+    assert "net=plain-8 seed=0" in line and "not finite" in line and line.count("\n") == 1
+    assert [json.loads(text)["step"] for text in (path / "metrics.jsonl").read_text().splitlines()][0] == 0
 
 
 def test_a_finished_run_only_redraws(smoke):

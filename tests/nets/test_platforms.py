@@ -84,7 +84,12 @@ def test_eight_devices_train_as_one():
            "m = u.module_from_spec(s); sys.modules[s.name] = m; s.loader.exec_module(m)\n"  # fmt: skip
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", load + SCRIPT], capture_output=True, text=True, env=environment, cwd=here.parents[2], check=False
+        [sys.executable, "-c", load + SCRIPT],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=here.parents[2],
+        check=False,
     )
     assert done.stdout == "equal\n", done.stderr
 

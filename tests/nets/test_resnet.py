@@ -31,7 +31,9 @@ def test_counts_of_the_paper(depth):
 
 
 def test_option_c_projects_in_every_block():
-    extra = sum(c_in * c_out + 2 * c_out for c_in, c_out in [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 2 + [(32, 64)] + [(64, 64)] * 2)
+    extra = sum(
+        c_in * c_out + 2 * c_out for c_in, c_out in [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 2 + [(32, 64)] + [(64, 64)] * 2
+    )
     assert count(resnet.cifar(20, shortcut="C")) == OPTION_A[20] + extra
 
 
