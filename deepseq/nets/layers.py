@@ -49,11 +49,15 @@ def he_normal(key: Array, shape: tuple[int, ...]) -> Array:
 
 def dense(params: Dense, x: Array) -> Array:
     """x W + b: (..., D_in) -> (..., D_out)."""
+    if x.ndim < 1 or x.shape[-1] != params.w.shape[0]:
+        raise ValueError(f"dense: x {x.shape} does not end in the {params.w.shape[0]} inputs of w {params.w.shape}")
     return x @ params.w + params.b
 
 
 def global_average_pool(x: Array) -> Array:
     """Means over the pixels: (B, H, W, C) -> (B, C)."""
+    if x.ndim != 4:
+        raise ValueError(f"global_average_pool: x has shape {x.shape}, but images are (B, H, W, C)")
     return x.mean(axis=(1, 2))
 
 
@@ -67,7 +71,11 @@ def batch_norm(params: BatchNorm, x: Array, running: Moments | None) -> tuple[Ar
 
     Returns:
       y = gamma (x - mean) / sqrt(var + 1e-5) + beta in x's dtype, and the moments used (float32, biased variance);
-      gradients flow through both.
+      reverse-mode gradients flow through both. If the first image's mean is z standard deviations from the
+      batch's, the rounding error of var grows by 1 + z^2: below 1e-4 at mean 1000 and deviation 0.01.
+
+    Raises:
+      ValueError: gamma or beta does not fit x.
     """
     if x.ndim < 2 or params.gamma.shape != x.shape[-1:] or params.beta.shape != x.shape[-1:]:
         raise ValueError(

@@ -1,0 +1,111 @@
+"""ResNet-20's train step beside the same net in flax.linen and PyTorch: ``python -m benchmarks.train_step``.
+
+Batch 128 of 32x32x3, width 16, SGD with momentum and decay, running averages of batch norm, no augmentation. The steps
+run interleaved in shuffled order; read the ratios, which are of paired runs, rather than the times.
+"""
+
+import argparse
+import json
+import pathlib
+
+import jax
+import numpy as np
+
+from benchmarks import breakdown, peers, timing
+from deepseq.train.allocator import keep_freed_memory
+
+
+def main() -> None:
+    """Measures, prints and, with --out, writes JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--allocator", choices=("keep", "default"), default="keep", help="the same for all peers")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--no-compile", action="store_true", help="skip the compile times")
+    parser.add_argument("--no-breakdown", action="store_true", help="skip the operations")
+    parser.add_argument("--out", type=pathlib.Path, help="a JSON file")
+    flags = parser.parse_args()
+    allocator = flags.allocator
+    if allocator == "keep" and not keep_freed_memory():
+        allocator = "default (this C library has no mallopt)"
+    result: dict[str, object] = {"environment": timing.environment(allocator), "batch": flags.batch}
+    print(", ".join(f"{key} {value}" for key, value in result["environment"].items()))
+    rate = result["matmul_gflops"] = timing.matmul_rate()
+    result["step"] = steps(flags.batch, flags.rounds)
+    if not flags.no_compile:
+        result["compile_seconds"] = compiles(flags.batch)
+    if not flags.no_breakdown:
+        result["operations"] = operations(flags.batch, max(3, flags.rounds // 3), rate, result["step"]["ours"]["ms"])
+    if flags.out:
+        flags.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def steps(batch: int, rounds: int) -> dict[str, dict[str, object]]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, 32, 32, 3), np.float32)
+    labels = rng.integers(0, 10, batch)
+    cases = {}
+    for name, peer in (("ours", peers.ours), ("flax.linen", peers.linen)):
+        init, step = peer(20)
+        cases[name] = _stepper(jax.jit(step, donate_argnums=0), jax.jit(init)(jax.random.key(0), x), x, labels)
+    torch = peers.torch_step(20, x, labels)
+    if torch:
+        cases["torch channels-last"] = torch
+    times = timing.interleave(cases, rounds)
+    quartiles = timing.ratios(times, "ours")
+    print(f"\n{'train step':22s}{'median ms':>11s}   time / ours: median (quartiles)")
+    for name, ts in times.items():
+        low, middle, high = quartiles[name]
+        print(f"{name:22s}{timing.milliseconds(ts):11.1f}   {middle:.2f} ({low:.2f} to {high:.2f})")
+    return {name: {"ms": timing.milliseconds(ts), "over_ours": quartiles[name]} for name, ts in times.items()}
+
+
+def _stepper(step, state, x, labels):
+    x, labels = jax.device_put(x), jax.device_put(labels)
+
+    def call():
+        nonlocal state
+        state, loss = step(state, x, labels)
+        return float(loss)
+
+    return call
+
+
+def compiles(batch: int) -> dict[str, dict[str, float]]:
+    x = jax.ShapeDtypeStruct((batch, 32, 32, 3), np.float32)
+    labels, key = jax.ShapeDtypeStruct((batch,), np.int32), jax.random.key(0)
+    seconds: dict[str, dict[str, float]] = {}
+    print(f"\n{'trace + compile, s':22s}{'ours':>9s}{'linen':>9s}")
+    for depth in (20, 56):
+        for what in ("init", "step"):
+            row = {}
+            for name, peer in (("ours", peers.ours), ("flax.linen", peers.linen)):
+                init, step = peer(depth)
+                args = (key, x) if what == "init" else (jax.eval_shape(init, key, x), x, labels)
+                row[name] = timing.compile_seconds(init if what == "init" else step, *args)
+            seconds[f"ResNet-{depth} {what}"] = row
+            print(f"{f'ResNet-{depth} {what}':22s}{row['ours']:9.2f}{row['flax.linen']:9.2f}")
+    return seconds
+
+
+def operations(batch: int, rounds: int, rate: float, step_ms: float) -> list[dict[str, object]]:
+    records = breakdown.measure(batch, rounds, rate)
+    print(f"\nmatmul {rate:.0f} GFLOP/s. Each operation alone:")
+    print(f"{'':46s}{'ms':>8s}{'x':>4s}{'total':>8s}{'GFLOP/s':>9s}{'of matmul':>11s}")
+    for r in records:
+        speed = f"{r['gflops']:9.0f}{100 * r['of_matmul']:10.0f}%" if r["gflops"] else ""
+        print(f"{r['operation']:46s}{r['ms']:8.2f}{r['per_step']:4d}{r['total_ms']:8.1f}{speed}")
+    sums = {}
+    for kind in ("forward,", "dx,", "dw,", "norm"):
+        mine = [r for r in records if kind in r["operation"] and r["operation"].endswith("ours")]
+        sums[kind.strip(",")] = sum(r["total_ms"] for r in mine if kind == "norm" or "norm" not in r["operation"])
+    rest = step_ms - sum(sums.values())
+    parts = ", ".join(f"{kind} {ms:.0f}" for kind, ms in sums.items())
+    limit = max(sums, key=sums.get)
+    print(f"\nthe step's {step_ms:.0f} ms: {parts}, rest {rest:.0f} (additions, update, and what caches lose). "
+          f"Most of it is {limit}.")
+    return records
+
+
+if __name__ == "__main__":
+    main()
