@@ -16,7 +16,8 @@ Array = jax.Array
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 _BEFORE_0_11 = jax.__version_info__ < (0, 11)  # of Python 3.11: many convolutions on one core, barriers do not stop fusion
-_BLOCK = 2**21  # numbers in one block of the crossed weight gradient: 8 MB, which stays in cache
+_BLOCK = 2**20  # numbers copied for one block of the crossed weight gradient, 4 MB, so that they stay in cache
+_IMAGES = 16  # and the most images in it
 
 
 def conv2d(
@@ -207,28 +208,25 @@ def _crossed(x, g, size, stride, pads):
     (kh, kw), (b, h, v, c_out), c_in = size, g.shape, x.shape[3]
     most = -(-kh // stride)  # taps of one remainder modulo the stride
     per_image = (h + most - 1) * v * (kw * c_in * min(stride, kh) + kh * c_out)
-    blocks = -(-b // max(1, min(b, _BLOCK // per_image)))
-    n = -(-b // blocks)
-    x = jnp.pad(x, ((0, blocks * n - b), *pads, (0, 0)))
-    g = jnp.pad(g, ((0, blocks * n - b), (most - 1, most - 1), (0, 0), (0, 0)))
-    columns = np.arange(v)[:, None] * stride + np.arange(kw)
+    n = min(b, _IMAGES, 1 << max(0, (_BLOCK // per_image).bit_length() - 1))
+    blocks = -(-b // n)
+    x, g = (jnp.pad(a, ((0, blocks * n - b), (0, 0), (0, 0), (0, 0))) for a in (x, g))
 
-    def block(x, g):
-        rows_of = {}
+    def block(dw, images):
+        x, g = images
+        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+        g = jnp.pad(g, ((0, 0), (most - 1, most - 1), (0, 0), (0, 0)))
+        taps_of_row = {}
         for first in range(min(stride, kh)):
             taps = len(range(first, kh, stride))
             rows = h + taps - 1
-            xs = jnp.take(x[:, first : first + (rows - 1) * stride + 1 : stride], columns, axis=2, mode="clip")
-            lag = np.arange(rows)[:, None, None] - np.arange(taps) + most - 1
-            flat = lag * v + np.arange(v)[:, None]
-            gs = jnp.take(g.reshape(n, -1, c_out), flat, axis=1, mode="clip")
-            # two halves as a batch: one matmul this narrow would keep a single core busy
-            halves = 2 if n % 2 == 0 else 1
-            xs, gs = xs.reshape(halves, -1, kw * c_in), gs.reshape(halves, -1, taps * c_out)
-            dw = jnp.einsum("amc,amd->acd", xs, gs).sum(0).reshape(kw, c_in, taps, c_out)
-            rows_of |= {first + stride * t: dw[:, :, t] for t in range(taps)}
-        return jnp.stack([rows_of[i] for i in range(kh)])
+            row, column = slice(first, first + (rows - 1) * stride + 1, stride), (v - 1) * stride + 1
+            xs = jnp.concatenate([x[:, row, j : j + column : stride] for j in range(kw)], -1)
+            gs = jnp.concatenate([g[:, most - 1 - t : most - 1 - t + rows] for t in range(taps)], -1)
+            part = xs.reshape(-1, kw * c_in).T @ gs.reshape(-1, taps * c_out)
+            part = part.reshape(kw, c_in, taps, c_out)
+            taps_of_row |= {first + stride * t: part[:, :, t] for t in range(taps)}
+        return dw + jnp.stack([taps_of_row[i] for i in range(kh)]), None
 
-    x, g = x.reshape(blocks, n, *x.shape[1:]), g.reshape(blocks, n, *g.shape[1:])
     zero = jnp.zeros((kh, kw, c_in, c_out), x.dtype)
-    return lax.scan(lambda dw, xg: (dw + block(*xg), None), zero, (x, g))[0]
+    return lax.scan(block, zero, (x.reshape(blocks, n, *x.shape[1:]), g.reshape(blocks, n, *g.shape[1:])))[0]

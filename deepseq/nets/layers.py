@@ -1,4 +1,4 @@
-"""The layers every image net is built of: initialisation, batch normalisation, dense, pooling."""
+"""The layers every image net is built of: batch normalisation, dense, pooling."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -37,14 +37,6 @@ class Dense(NamedTuple):
 
     w: Array  # (D_in, D_out)
     b: Array  # (D_out,)
-
-
-def he_normal(key: Array, shape: tuple[int, ...]) -> Array:
-    """Draws weights from N(0, 2 / fan_in), fan_in the product of all sizes but the last (He et al. 2015b, equation 10)."""
-    fan_in = 1
-    for size in shape[:-1]:
-        fan_in *= size
-    return jax.random.normal(key, shape) * (2 / fan_in) ** 0.5
 
 
 def dense(params: Dense, x: Array) -> Array:
@@ -123,21 +115,3 @@ def _normalise_bwd(saved, cotangents):
 
 
 _normalise.defvjp(_normalise_fwd, _normalise_bwd)
-
-
-@jax.custom_vjp
-def relu(x: Array) -> Array:
-    """max(x, 0); its backward pass needs only its output, which the next layer keeps anyway."""
-    return jnp.maximum(x, 0)
-
-
-def _relu_fwd(x):
-    y = jnp.maximum(x, 0)
-    return y, y
-
-
-def _relu_bwd(y, dy):
-    return (jnp.where(y > 0, dy, 0),)
-
-
-relu.defvjp(_relu_fwd, _relu_bwd)
