@@ -1,11 +1,17 @@
 """The house rules that a machine can check: who imports whom, and that every config builds."""
 
 import ast
+import importlib
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
+
+from deepseq.train import log
+from experiments import workdir
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
@@ -65,3 +71,21 @@ def test_no_file_is_long():
     files = [p for folder in (*MAY_IMPORT, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
     long = {str(p.relative_to(ROOT)): n for p in files if (n := len(p.read_text(encoding="utf-8").splitlines())) > 300}
     assert not long
+
+
+def test_readme_shows_the_committed_results():
+    from experiments.report import verdict_markdown
+
+    result = json.loads((ROOT / "results/degradation/laptop/result.json").read_text(encoding="utf-8"))
+    assert verdict_markdown(result) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: str(path.parent.name))
+def test_committed_results_follow_from_their_logs(path):
+    """Numbers and verdicts are those that today's code draws from the committed log."""
+    result = json.loads(path.read_text(encoding="utf-8"))
+    study = importlib.import_module(f"experiments.{result['experiment']}")
+    config = ConfigDict(result["config"])
+    summary = workdir.plain(study.summarize(config, log.read(path.parent / "metrics.jsonl")))
+    assert {name: result[name] for name in summary} == summary
+    assert config.name == result["experiment"] and len(result["seeds"]) == len(config.seeds)
