@@ -219,6 +219,20 @@ def test_numbers_that_do_not_fit_together(flag, words, tmp_path, capsys):
     assert words in line and line.count("\n") == 1 and not path.exists()
 
 
+@pytest.mark.parametrize("size, words", [(10, "has 10 bytes, expected 30730000"), (30_730_000, "expected 5dd7e06a")])
+def test_a_data_file_that_is_not_the_published_one(size, words, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "data" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    with open(folder / "data_batch_1.bin", "wb") as file:
+        file.truncate(size)
+    monkeypatch.setenv("DEEPSEQ_DATA", str(tmp_path / "data"))
+    flags = ["--config.data.name=cifar10", f"--workdir={tmp_path / 'run'}"]
+    assert main(["--config=configs/degradation.py:smoke", *flags]) == 2
+    line = capsys.readouterr().err
+    assert "data_batch_1.bin" in line and words in line and line.count("\n") == 1
+    assert (folder / "data_batch_1.bin").stat().st_size == size
+
+
 def test_nan_stops_the_run(tmp_path, capsys):
     """A rate this high makes the loss overflow; what was logged before stays."""
     path = tmp_path / "run"
@@ -227,6 +241,22 @@ def test_nan_stops_the_run(tmp_path, capsys):
     line = capsys.readouterr().err
     assert "net=plain-8 seed=0" in line and "not finite" in line and line.count("\n") == 1
     assert [json.loads(text)["step"] for text in (path / "metrics.jsonl").read_text().splitlines()][0] == 0
+
+
+def test_killed_and_continued_the_study_ends_with_the_same_bits(smoke, tmp_path):
+    reference, directory = smoke[0], tmp_path / "run"
+    arguments = [sys.executable, "-m", "experiments.run", "--config=configs/degradation.py:smoke", f"--workdir={directory}"]
+    for lines in np.random.default_rng().integers(2, 60, 3):
+        with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+            log = directory / "metrics.jsonl"
+            while process.poll() is None and (not log.exists() or log.read_bytes().count(b"\n") < lines):
+                time.sleep(0.02)
+            process.kill()
+    assert command(*arguments[3:]).returncode == 0
+    for name in ("metrics.jsonl", "figure.svg", "inside.svg"):
+        assert (directory / name).read_bytes() == (reference / name).read_bytes(), name
+    results = [json.loads((path / "result.json").read_text()) for path in (directory, reference)]
+    assert results[0]["metrics"] == results[1]["metrics"] and results[0]["claims"] == results[1]["claims"]
 
 
 def test_a_finished_run_only_redraws(smoke):
