@@ -18,6 +18,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 _BEFORE_0_11 = jax.__version_info__ < (0, 11)  # of Python 3.11: many convolutions on one core, barriers do not stop fusion
 _BLOCK = 2**20  # numbers copied for one block of the crossed weight gradient, 4 MB, so that they stay in cache
 _IMAGES = 16  # and the most images in it
+_WORK = 2**26  # multiply-adds below which the crossed form gains nothing and only takes longer to compile
 
 
 def conv2d(
@@ -139,6 +140,9 @@ def _per_platform(cpu, default, *args):
 
 
 def _forward_cpu(x, w, stride, pads):
+    sizes = list(zip(x.shape[1:3], w.shape[:2], pads, strict=True))
+    if any(n < k for n, k, _ in sizes) and all((n + sum(pad) - k) // stride + 1 <= n for n, k, pad in sizes):
+        return _im2col(x, w, stride, pads)
     if not (_BEFORE_0_11 and stride == 1 and w.shape[0] > 1 and min(w.shape[2:]) >= 32):
         return _xla(x, w, stride, pads)
     # jax 0.10 sends these to a kernel that runs on one core, unless the padding exceeds the kernel: ask for more rows
@@ -146,6 +150,20 @@ def _forward_cpu(x, w, stride, pads):
     (top, bottom), across = pads
     rows = max(w.shape[0] - (top + bottom), 0)
     return _xla(x, w, 1, ((top + rows, bottom), across))[:, rows:]
+
+
+def _im2col(x, w, stride, pads):
+    """All windows in one matmul: for images smaller than the kernel XLA takes a naive loop, some 10 to 100 times slower."""
+    kh, kw, c_in, c_out = w.shape
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    b, height, width, _ = x.shape
+    h, v = (height - kh) // stride + 1, (width - kw) // stride + 1
+    rows = np.arange(h)[:, None, None, None] * stride + np.arange(kh)[:, None]
+    columns = np.arange(v)[:, None, None] * stride + np.arange(kw)
+    windows = jnp.take(x.reshape(b, -1, c_in), (rows * width + columns).ravel(), axis=1, mode="clip")
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    y = jnp.dot(windows.reshape(b * h * v, -1), w.reshape(-1, c_out), preferred_element_type=wide)
+    return y.reshape(b, h, v, c_out).astype(x.dtype)
 
 
 def _input_gradient_cpu(g, w, size, stride, pads):
@@ -176,7 +194,8 @@ def _input_gradient_cpu(g, w, size, stride, pads):
 def _weight_gradient_cpu(x, g, size, stride, pads):
     """dL/dw (kh, kw, C_in, C_out) of x and g = dL/dy."""
     wide = jnp.promote_types(x.dtype, jnp.float32)
-    form = _crossed if _BEFORE_0_11 and max(size) <= 5 else _transposed
+    work = g.size * size[0] * size[1] * x.shape[3]  # multiply-adds
+    form = _crossed if _BEFORE_0_11 and max(size) <= 5 and work >= _WORK else _transposed
     return form(x.astype(wide), g.astype(wide), size, stride, pads).astype(x.dtype)
 
 

@@ -17,6 +17,7 @@ SEED = 20151210
 def form(request, monkeypatch):
     """Both forms of the CPU code, whichever this version of JAX would choose."""
     monkeypatch.setattr(conv, "_BEFORE_0_11", request.param)
+    monkeypatch.setattr(conv, "_WORK", 0)
     monkeypatch.setattr(conv, "_BLOCK", 4000)  # several blocks, also for small images
     jax.clear_caches()
     return request.param
@@ -88,6 +89,10 @@ CASES = [
     (2, 5, 5, 2, 2, (4, 2), 3, ((3, 5), (4, 0))),
     (1, 12, 12, 2, 2, (7, 7), 1, ((6, 6), (0, 8))),
     (3, 3, 3, 2, 4, (3, 3), 1, "VALID"),
+    (6, 2, 2, 5, 7, (3, 3), 1, ((1, 1), (1, 1))),  # smaller than the kernel
+    (4, 2, 5, 3, 4, (3, 3), 2, "SAME"),
+    (3, 1, 4, 2, 3, (3, 5), 1, "SAME"),
+    (3, 2, 2, 2, 3, (3, 3), 1, ((3, 3), (2, 2))),
 ]
 
 
