@@ -14,6 +14,9 @@ import numpy as np
 from benchmarks import breakdown, peers, timing
 from deepseq.train.allocator import keep_freed_memory
 
+IN_SCAN = 3
+SCANNED = "ours, in lax.scan"
+
 
 def main() -> None:
     """Measures, prints and, with --out, writes JSON."""
@@ -48,16 +51,30 @@ def steps(batch: int, rounds: int) -> dict[str, dict[str, object]]:
     for name, peer in (("ours", peers.ours), ("flax.linen", peers.linen)):
         init, step = peer(20)
         cases[name] = _stepper(jax.jit(step, donate_argnums=0), jax.jit(init)(jax.random.key(0), x), x, labels)
+    init, step = peers.ours(20)
+    scan = jax.jit(_scanned(step), donate_argnums=0)
+    cases[SCANNED] = _stepper(scan, jax.jit(init)(jax.random.key(0), x), x, labels)
     torch = peers.torch_step(20, x, labels)
     if torch:
         cases["torch channels-last"] = torch
     times = timing.interleave(cases, rounds)
+    times[SCANNED] = [seconds / IN_SCAN for seconds in times[SCANNED]]
     quartiles = timing.ratios(times, "ours")
     print(f"\n{'train step':22s}{'median ms':>11s}   time / ours: median (quartiles)")
     for name, ts in times.items():
         low, middle, high = quartiles[name]
         print(f"{name:22s}{timing.milliseconds(ts):11.1f}   {middle:.2f} ({low:.2f} to {high:.2f})")
     return {name: {"ms": timing.milliseconds(ts), "over_ours": quartiles[name]} for name, ts in times.items()}
+
+
+def _scanned(step):
+    """IN_SCAN steps in one loop, where XLA's own weight gradient on CPU collapses."""
+
+    def steps(state, x, labels):
+        state, losses = jax.lax.scan(lambda state, _: step(state, x, labels), state, None, length=IN_SCAN)
+        return state, losses[-1]
+
+    return steps
 
 
 def _stepper(step, state, x, labels):
