@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from deepseq.nets.conv import conv2d
 from deepseq.nets.inside import Probes, Seen, look
@@ -100,9 +101,9 @@ def deepen(params: ResNet, running: ResNet, blocks_per_stage: int) -> tuple[ResN
     for stage in range(3):
         own = slice(stage * n, (stage + 1) * n)
         channels = params.blocks[own][-1].conv2.w.shape[-1]
-        w = jnp.zeros((3, 3, channels, channels)).at[1, 1].set(jnp.eye(channels))
-        layer = ConvBN(w=w, bn=BatchNorm(gamma=jnp.ones(channels), beta=jnp.zeros(channels)))
-        still = Moments(mean=jnp.zeros(channels), var=jnp.full(channels, 1 - EPSILON))
+        w = np.pad(np.eye(channels, dtype=np.float32)[None, None], ((1, 1), (1, 1), (0, 0), (0, 0)))
+        layer = ConvBN(w=w, bn=BatchNorm(gamma=np.ones(channels, np.float32), beta=np.zeros(channels, np.float32)))
+        still = Moments(mean=np.zeros(channels, np.float32), var=np.full(channels, 1 - EPSILON, np.float32))
         extra = blocks_per_stage - n
         deeper += [*params.blocks[own], *[Block(layer, layer, ())] * extra]
         moments += [*running.blocks[own], *[Block(still, still, ())] * extra]

@@ -20,6 +20,8 @@ from deepseq.train import allocator
 from experiments import command_line, environment, progress, workdir
 from experiments.command_line import UsageError, one_line
 
+QUICK_COMPILE = "jax_disable_most_optimizations"
+
 
 def main(argv: Sequence[str]) -> int:
     """Does what ``argv`` (without the program's name) asks for and returns the exit code."""
@@ -64,11 +66,16 @@ def _reproduce(command: command_line.Command) -> int:
 
 
 def _train(study, config, path: Path) -> None:
+    import jax
+
     began = time.monotonic()
+    before = jax.config.read(QUICK_COMPILE)
+    jax.config.update(QUICK_COMPILE, not config.get("optimize", True))
     workdir.begin_session(path, environment.describe())
     try:
         study.run(config, path)
     finally:
+        jax.config.update(QUICK_COMPILE, before)
         with contextlib.suppress(OSError):  # on a full disk the study's own error is the one to tell
             workdir.end_session(path, time.monotonic() - began)
 

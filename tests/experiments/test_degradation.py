@@ -14,6 +14,8 @@ import pytest
 
 from configs.degradation import get_config
 from deepseq.nets import resnet
+from deepseq.train.loop import Interrupted
+from experiments import degradation
 from experiments import degradation_measures as measures
 from experiments.degradation_figures import draw
 from experiments.degradation_summary import summarize
@@ -267,3 +269,16 @@ def test_a_finished_run_only_redraws(smoke):
     assert done.returncode == 0, done.stderr
     after = {name: (directory / name).read_bytes() for name in before}
     assert after == before
+
+
+@pytest.mark.parametrize("optimize", [True, False])
+def test_optimize_sets_the_compiler_for_the_run_alone(optimize, tmp_path, monkeypatch):
+    seen = []
+
+    def run(config, workdir):
+        seen.append(jax.config.read("jax_disable_most_optimizations"))
+        raise Interrupted(0, {})
+
+    monkeypatch.setattr(degradation, "run", run)
+    assert main(["--config=configs/degradation.py:smoke", f"--config.optimize={optimize}", f"--workdir={tmp_path}"]) == 1
+    assert seen == [not optimize] and not jax.config.read("jax_disable_most_optimizations")
