@@ -5,7 +5,7 @@ Command   python -m experiments.run --config=configs/degradation.py[:smoke|:lapt
 
     tier     data            nets                     iterations  seeds  time
     smoke    digits, 8x8     8 and 14, width 4                24      2  20 s on two CPU cores
-    laptop   digits, 8x8     20 and 56, width 16             132      3  5 minutes on two CPU cores
+    laptop   digits, 8x8     20 and 56, width 16             132      3  4 minutes on two CPU cores
     paper    CIFAR-10        20 and 56, width 16          64 000      5  hours on an accelerator
 
 Expected  plain-56 ends with a higher training error than plain-20; ResNet-56 does not end above ResNet-20.
