@@ -1,0 +1,104 @@
+"""Whole sequences through RNN, LSTM and GRU beside flax.linen and PyTorch: ``python -m benchmarks.recurrent``.
+
+Forward and backward over all steps, gradients of the parameters and of the inputs. The runs are interleaved in shuffled
+order; read the ratios, which are of paired runs, rather than the times.
+"""
+
+import argparse
+import json
+import pathlib
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import timing
+from deepseq.nets import recurrent
+from deepseq.train.allocator import keep_freed_memory
+
+SIZES = ((20, 35, 650, 650), (32, 128, 256, 256), (64, 500, 32, 128), (128, 784, 1, 100))  # B, T, D, H
+BLOCKS = {"rnn": 1, "lstm": 4, "gru": 3}
+LINEN = {"rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
+
+
+def main() -> None:
+    """Measures, prints and, with --out, writes JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--out", type=pathlib.Path, help="a JSON file")
+    flags = parser.parse_args()
+    allocator = "keep" if keep_freed_memory() else "default (this C library has no mallopt)"
+    result: dict[str, object] = {"environment": timing.environment(allocator)}
+    print(", ".join(f"{key} {value}" for key, value in result["environment"].items()))
+    rate = result["matmul_gflops"] = timing.matmul_rate()
+    print(f"matmul {rate:.0f} GFLOP/s\n\n{'':28s}{'ours':>9s}{'of matmul':>11s}{'compile':>9s}   time / ours: median (quartiles)")
+    result["sequences"] = [measure(size, kind, flags.rounds, rate) for size in SIZES for kind in BLOCKS]
+    if flags.out:
+        flags.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def measure(size: tuple[int, int, int, int], kind: str, rounds: int, rate: float) -> dict[str, object]:
+    """One size and cell: milliseconds, share of the matmul rate, compile seconds, and the others' time over ours."""
+    batch, steps, inputs, hidden = size
+    rng = np.random.default_rng(0)
+    xs, dys = rng.standard_normal((steps, batch, inputs), np.float32), rng.standard_normal((steps, batch, hidden), np.float32)
+    lengths = np.full(batch, steps)
+    params = getattr(recurrent, f"{kind}_init")(jax.random.key(0), inputs, hidden)
+    layer = getattr(recurrent, kind)
+    cases = {
+        "ours": jitted(lambda p, xs: layer(p, xs)[1], params, xs, dys),
+        "ours, with lengths": jitted(lambda p, xs: layer(p, xs, lengths=lengths)[1], params, xs, dys),
+        "flax.linen": linen(kind, xs, dys),
+    }
+    peer = torch_layer(kind, xs, dys)
+    if peer:
+        cases["torch"] = peer
+    times = timing.interleave(cases, rounds, repeats=1)
+    quartiles = timing.ratios(times, "ours")
+    ms = timing.milliseconds(times["ours"])
+    gflop = 3 * 2 * batch * steps * (inputs + hidden) * hidden * BLOCKS[kind] / 1e9  # forward, and two gradients
+    seconds = timing.compile_seconds(gradient(lambda p, xs: layer(p, xs)[1]), params, xs, dys)
+    record = {"size": size, "cell": kind, "ms": ms, "of_matmul": gflop / ms * 1e3 / rate, "compile_seconds": seconds,
+              "over_ours": {name: q for name, q in quartiles.items() if name != "ours"}}  # fmt: skip
+    others = "   ".join(f"{name} {q[1]:.2f} ({q[0]:.2f} to {q[2]:.2f})" for name, q in record["over_ours"].items())
+    print(f"{str(size):23s}{kind:5s}{ms:7.1f}ms{100 * record['of_matmul']:10.0f}%{seconds:8.1f}s   {others}", flush=True)
+    return record
+
+
+def gradient(apply: Callable) -> Callable:
+    return jax.grad(lambda params, xs, dys: jnp.vdot(apply(params, xs), dys), argnums=(0, 1))
+
+
+def jitted(apply: Callable, params, xs, dys) -> Callable:
+    step = jax.jit(gradient(apply))
+    params, xs, dys = jax.device_put((params, xs, dys))
+    return lambda: jax.block_until_ready(step(params, xs, dys))
+
+
+def linen(kind: str, xs, dys) -> Callable:
+    layer = nn.RNN(LINEN[kind](dys.shape[2]), time_major=True)
+    params = jax.jit(layer.init)(jax.random.key(0), xs[:2])
+    return jitted(layer.apply, params, xs, dys)
+
+
+def torch_layer(kind: str, xs, dys) -> Callable | None:
+    """The same in PyTorch, or None without it."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    layer = getattr(torch.nn, kind.upper())(xs.shape[2], dys.shape[2])
+    x, dy = torch.from_numpy(xs.copy()).requires_grad_(), torch.from_numpy(dys.copy())
+
+    def call():
+        layer.zero_grad(set_to_none=True)
+        x.grad = None
+        layer(x)[0].backward(dy)
+
+    return call
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Recurrent nets over sequences: cells unrolled, in both directions, in stacks; everything recurrent can be imported from here.
+
+``unroll`` runs any cell; ``rnn``, ``lstm`` and ``gru`` are the same for these cells, faster. Either is a *layer*,
+``(params, xs, carry, *, lengths) -> (carry, ys)``, of which ``bidirectional`` and ``stack`` make larger layers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from deepseq.nets.cell_initialise import gru_init as gru_init
+from deepseq.nets.cell_initialise import identity as identity
+from deepseq.nets.cell_initialise import lstm_init as lstm_init
+from deepseq.nets.cell_initialise import orthogonal as orthogonal
+from deepseq.nets.cell_initialise import rnn_init as rnn_init
+from deepseq.nets.cell_initialise import uniform as uniform
+from deepseq.nets.cells import GRU as GRU
+from deepseq.nets.cells import LSTM as LSTM
+from deepseq.nets.cells import RNN as RNN
+from deepseq.nets.cells import GRUGates as GRUGates
+from deepseq.nets.cells import LSTMGates as LSTMGates
+from deepseq.nets.cells import LSTMState as LSTMState
+from deepseq.nets.cells import ProjectedLSTM as ProjectedLSTM
+from deepseq.nets.cells import gru_cell as gru_cell
+from deepseq.nets.cells import gru_gates as gru_gates
+from deepseq.nets.cells import lstm_cell as lstm_cell
+from deepseq.nets.cells import lstm_gates as lstm_gates
+from deepseq.nets.cells import projected_lstm_cell as projected_lstm_cell
+from deepseq.nets.cells import rnn_cell as rnn_cell
+from deepseq.nets.fused import gru as gru
+from deepseq.nets.fused import lstm as lstm
+from deepseq.nets.fused import rnn as rnn
+from deepseq.nets.tbptt import chunk_gradient as chunk_gradient
+from deepseq.nets.tbptt import tbptt as tbptt
+from deepseq.nets.unroll import unroll as unroll
+from deepseq.nets.unroll import with_carries as with_carries
+from deepseq.nets.unroll import with_gates as with_gates
+
+Array = jax.Array
+Layer = Callable[..., tuple[Any, Array]]
+Dropout = Callable[[Array, Array], Array]  # (key, ys (T, *batch, H)) -> ys
+
+
+def as_layer(cell: Callable) -> Layer:
+    """``unroll`` of a cell as a layer, to be stacked; its carry must be given."""
+
+    def layer(params, xs, carry, *, lengths=None, reverse=False):
+        return unroll(cell, params, carry, xs, lengths=lengths, reverse=reverse)
+
+    return layer
+
+
+def bidirectional(layer: Layer) -> Layer:
+    """Two layers side by side, one in each direction (Schuster, Paliwal 1997).
+
+    Args:
+      layer: ``rnn``, ``lstm``, ``gru`` or another that takes ``reverse``.
+
+    Returns:
+      ``f((forward, backward), xs, (carry, carry) or None, *, lengths=None) -> ((carry, carry), ys (T, *batch, 2H))``. Both halves
+      of y_t have seen x_t; the backward carry is the one after each sequence's first step.
+    """
+
+    def both(params, xs, carry=None, *, lengths=None):
+        carries = (None, None) if carry is None else carry
+        sides = [
+            layer(p, xs, c, lengths=lengths, reverse=reverse)
+            for p, c, reverse in zip(params, carries, (False, True), strict=True)
+        ]
+        (forward, ys), (backward, zs) = sides
+        return (forward, backward), jnp.concatenate([ys, zs], axis=-1)
+
+    return both
+
+
+def stack(layer: Layer, dropout: Dropout | None = None) -> Layer:
+    """Layers on top of one another, each fed with the outputs of the one below.
+
+    Args:
+      layer: of every level, for example ``lstm`` or ``bidirectional(gru)``.
+      dropout: between the layers, ``each_step(rate)`` (Zaremba et al. 2014) or ``whole_sequence(rate)``; not after the last.
+
+    Returns:
+      ``f(params, xs, carry=None, *, lengths=None, key=None) -> (carry, ys)``, params and carry one per level; ``key=None``
+      drops nothing. ValueError without a level, or where carries and levels differ in number.
+    """
+
+    def layers(params, xs, carry=None, *, lengths=None, key=None):
+        if not params or (carry is not None and len(carry) != len(params)):
+            raise ValueError(f"stack: {len(params)} levels of parameters and {len(carry or ())} carries; one of each per level")
+        ends, ys = [], xs
+        for level, p in enumerate(params):
+            if level and dropout is not None and key is not None:
+                ys = dropout(jax.random.fold_in(key, level), ys)
+            end, ys = layer(p, ys, None if carry is None else carry[level], lengths=lengths)
+            ends.append(end)
+        return tuple(ends), ys
+
+    return layers
+
+
+def each_step(rate: float) -> Dropout:
+    """Sets a fraction ``rate`` of all numbers to zero and scales the others by 1 / (1 - rate), anew at every step."""
+    return _dropout(rate, lambda ys: ys.shape)
+
+
+def whole_sequence(rate: float) -> Dropout:
+    """Drops the same units at every step of a sequence (Gal, Ghahramani 2016, "variational" dropout)."""
+    return _dropout(rate, lambda ys: (1, *ys.shape[1:]))
+
+
+def _dropout(rate, shape) -> Dropout:
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: the rate is {rate}, but must be from 0 to below 1")
+
+    def drop(key, ys):
+        keep = jax.random.bernoulli(key, 1 - rate, shape(ys))
+        return jnp.where(keep, ys / (1 - rate), 0).astype(ys.dtype)
+
+    return drop
+
+
+def with_dropped_state(cell: Callable, keep: Array) -> Callable:
+    """The cell that sees h times ``keep`` (*batch, H), the same at every step (Gal, Ghahramani 2016, recurrent dropout).
+
+    For ``keep``, draw ``whole_sequence(rate)(key, jnp.ones((1, *batch, H)))[0]``. An LSTM's c is left alone.
+    """
+
+    def dropped(params, carry, x):
+        carry = carry._replace(h=carry.h * keep) if isinstance(carry, LSTMState) else carry * keep
+        return cell(params, carry, x)
+
+    return dropped
+
+
+def learned_carry(carry: Any, batch: tuple[int, ...]) -> Any:
+    """A carry of parameters, (H,) each, for every sequence of a batch: (*batch, H), through which it is learned."""
+    return jax.tree.map(lambda s: jnp.broadcast_to(s, (*batch, *s.shape)), carry)
