@@ -33,7 +33,7 @@ def main() -> None:
     result: dict[str, object] = {"environment": timing.environment(allocator)}
     print(", ".join(f"{key} {value}" for key, value in result["environment"].items()))
     rate = result["matmul_gflops"] = timing.matmul_rate()
-    print(f"matmul {rate:.0f} GFLOP/s\n\n{'':28s}{'ours':>9s}{'of matmul':>11s}{'compile':>9s}   time / ours: median (quartiles)")
+    print(f"matmul {rate:.0f} GFLOP/s\n\n{'':28s}{'ours':>9s}{'of matmul':>11s}{'compile':>9s}   time / ours (quartiles)")
     result["sequences"] = [measure(size, kind, flags.rounds, rate) for size in SIZES for kind in BLOCKS]
     if flags.out:
         flags.out.write_text(json.dumps(result, indent=1) + "\n")
@@ -43,7 +43,7 @@ def measure(size: tuple[int, int, int, int], kind: str, rounds: int, rate: float
     """One size and cell: milliseconds, share of the matmul rate, compile seconds, and the others' time over ours."""
     batch, steps, inputs, hidden = size
     rng = np.random.default_rng(0)
-    xs, dys = rng.standard_normal((steps, batch, inputs), np.float32), rng.standard_normal((steps, batch, hidden), np.float32)
+    xs, dys = (rng.standard_normal((steps, batch, size), np.float32) for size in (inputs, hidden))
     lengths = np.full(batch, steps)
     params = getattr(recurrent, f"{kind}_init")(jax.random.key(0), inputs, hidden)
     layer = getattr(recurrent, kind)

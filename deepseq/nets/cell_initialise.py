@@ -26,7 +26,9 @@ def identity(radius: float = 1.0) -> Draw:
     return lambda key, shape: radius * jnp.eye(shape[0])
 
 
-def rnn_init(key: Array, input_size: int, hidden_size: int, *, inputs: Draw | None = None, recurrence: Draw | None = None) -> RNN:
+def rnn_init(
+    key: Array, input_size: int, hidden_size: int, *, inputs: Draw | None = None, recurrence: Draw | None = None
+) -> RNN:
     """Parameters of an RNN.
 
     Args:
@@ -63,7 +65,9 @@ def lstm_init(
     return LSTM(wx, wh, b)
 
 
-def gru_init(key: Array, input_size: int, hidden_size: int, *, inputs: Draw | None = None, recurrence: Draw | None = None) -> GRU:
+def gru_init(
+    key: Array, input_size: int, hidden_size: int, *, inputs: Draw | None = None, recurrence: Draw | None = None
+) -> GRU:
     """Parameters of a GRU, its three blocks drawn one by one; arguments as for ``rnn_init``."""
     wx, wh = _weights(key, input_size, hidden_size, 3, inputs, recurrence)
     biases = (_bias(jax.random.fold_in(key, which), hidden_size, 3, inputs, recurrence, 1) for which in (0, 1))
@@ -75,11 +79,11 @@ def _weights(key, d, h, blocks, inputs, recurrence) -> tuple[Array, Array]:
         raise ValueError(f"input_size {d} and hidden_size {h} must be at least 1")
     usual = uniform(h**-0.5)
     drawn = []
-    for key, draw, rows in zip(jax.random.split(key), (inputs, recurrence), (d, h), strict=True):
+    for part, draw, rows in zip(jax.random.split(key), (inputs, recurrence), (d, h), strict=True):
         if draw is None:
-            drawn.append(usual(key, (rows, blocks * h)))
+            drawn.append(usual(part, (rows, blocks * h)))
         else:
-            drawn.append(jnp.concatenate([draw(k, (rows, h)) for k in jax.random.split(key, blocks)], axis=1))
+            drawn.append(jnp.concatenate([draw(k, (rows, h)) for k in jax.random.split(part, blocks)], axis=1))
     return tuple(drawn)
 
 

@@ -74,7 +74,9 @@ class GRUGates(NamedTuple):
     n: Array  # candidate, in (-1, 1)
 
 
-def rnn_cell(params: RNN, carry: Array, x: Array, *, activation: Callable[[Array], Array] = jnp.tanh) -> tuple[Array, Array]:
+def rnn_cell(
+    params: RNN, carry: Array, x: Array, *, activation: Callable[[Array], Array] = jnp.tanh
+) -> tuple[Array, Array]:
     """h' = tanh(x W_x + h W_h + b), and y = h' (Elman 1990).
 
     Args:
@@ -92,7 +94,7 @@ def rnn_cell(params: RNN, carry: Array, x: Array, *, activation: Callable[[Array
 
 
 def lstm_cell(params: LSTM, carry: LSTMState, x: Array) -> tuple[LSTMState, Array]:
-    """c' = f c + i g, h' = o tanh(c'), and y = h' (Hochreiter, Schmidhuber 1997, with the forget gate of Gers et al. 2000).
+    """c' = f c + i g, h' = o tanh(c'), and y = h' (Hochreiter, Schmidhuber 1997; forget gate: Gers et al. 2000).
 
     Args:
       params: LSTM of D inputs and H units.
@@ -107,7 +109,7 @@ def lstm_cell(params: LSTM, carry: LSTMState, x: Array) -> tuple[LSTMState, Arra
 
 
 def gru_cell(params: GRU, carry: Array, x: Array) -> tuple[Array, Array]:
-    """h' = (1 - z) n + z h, and y = h' (Cho et al. 2014, equation 7: z keeps the old state; r after the matmul, as torch).
+    """h' = (1 - z) n + z h, and y = h' (Cho et al. 2014, equation 7; r acts after the matmul, as in torch).
 
     Args:
       params: GRU of D inputs and H units.
@@ -146,7 +148,7 @@ def projected_lstm_cell(params: ProjectedLSTM, carry: LSTMState, x: Array) -> tu
 
 
 def lstm_gates(params: LSTM, carry: LSTMState, x: Array) -> LSTMGates:
-    """The gates of one step, which ``lstm_cell`` goes on from: i, f, o = sigmoid(.), g = tanh(.) of x W_x + h W_h + b."""
+    """The gates of one step of ``lstm_cell``: i, f, o = sigmoid(.), g = tanh(.) of x W_x + h W_h + b."""
     check(params, carry, x)
     return lstm_activations(x @ params.wx + carry.h @ params.wh + params.b)
 
@@ -205,6 +207,11 @@ def check(params: RNN | LSTM | GRU, carry: Array | LSTMState, x: Array) -> None:
         raise ValueError(f"{name}: x {x.shape} does not end in the {d} inputs of wx {params.wx.shape}")
     if 0 in x.shape[:-1]:
         raise ValueError(f"{name}: x {x.shape} is an empty batch")
+    dtype = jnp.result_type(x.dtype, *(p.dtype for p in params))
     for state in jax.tree.leaves(carry):
+        if state.dtype != dtype:
+            mixed = f"x {x.dtype} and weights {params.wh.dtype}"
+            raise ValueError(f"{name}: the carry is {state.dtype}, but {mixed} make it {dtype}")
         if state.shape != (*x.shape[:-1], h):
-            raise ValueError(f"{name}: a carry of shape {state.shape} does not fit x {x.shape}, which needs {(*x.shape[:-1], h)}")
+            needs = (*x.shape[:-1], h)
+            raise ValueError(f"{name}: a carry of shape {state.shape} does not fit x {x.shape}, which needs {needs}")

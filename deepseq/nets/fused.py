@@ -167,23 +167,21 @@ def _forward(form, params, xs, carry, mask, keep):
     """The last carry, and what is to be kept of every step."""
     bx, bh = form.biases(params)
     blocks = params.wx.shape[1] // params.wh.shape[0]
-    wx = jnp.split(params.wx, blocks, axis=1)
-    bx = jnp.split(bx, blocks)
     inside = params.wx.size <= _IN_CACHE
 
-    def project(x):
-        return tuple(x @ w + b for w, b in zip(wx, bx, strict=True))
+    def gates(x, w, b):
+        parts = jnp.split(x @ w, blocks, axis=-1)
+        return tuple(parts if b is None else map(jnp.add, parts, jnp.split(b, blocks)))
 
     def step(carry, inputs):
         x, valid = inputs
-        ah = form.hidden(carry) @ params.wh
-        ah = jnp.split(ah if bh is None else ah + bh, blocks, axis=-1)
-        new, saved = form.update(project(x) if inside else x, ah, carry)
+        ax = gates(x, params.wx, bx) if inside else x
+        new, saved = form.update(ax, gates(form.hidden(carry), params.wh, bh), carry)
         if valid is not None:
             new = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, carry)
         return new, keep(form, new, saved)
 
-    return lax.scan(step, carry, (xs if inside else project(xs), mask))
+    return lax.scan(step, carry, (xs if inside else gates(xs, params.wx, bx), mask))
 
 
 def _scan_bwd(form, kept, cotangents):

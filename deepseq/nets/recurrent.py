@@ -59,8 +59,8 @@ def bidirectional(layer: Layer) -> Layer:
       layer: ``rnn``, ``lstm``, ``gru`` or another that takes ``reverse``.
 
     Returns:
-      ``f((forward, backward), xs, (carry, carry) or None, *, lengths=None) -> ((carry, carry), ys (T, *batch, 2H))``. Both halves
-      of y_t have seen x_t; the backward carry is the one after each sequence's first step.
+      ``f((forward, backward), xs, (carry, carry) or None, *, lengths=None) -> ((carry, carry), ys (T, *batch, 2H))``. Both
+      halves of y_t have seen x_t; the backward carry is the one after each sequence's first step.
     """
 
     def both(params, xs, carry=None, *, lengths=None):
@@ -89,7 +89,7 @@ def stack(layer: Layer, dropout: Dropout | None = None) -> Layer:
 
     def layers(params, xs, carry=None, *, lengths=None, key=None):
         if not params or (carry is not None and len(carry) != len(params)):
-            raise ValueError(f"stack: {len(params)} levels of parameters and {len(carry or ())} carries; one of each per level")
+            raise ValueError(f"stack: {len(params)} levels of parameters and {len(carry or ())} carries; give one per level")
         ends, ys = [], xs
         for level, p in enumerate(params):
             if level and dropout is not None and key is not None:

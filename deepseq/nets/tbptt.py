@@ -18,7 +18,7 @@ def tbptt(cell: Cell, loss: Loss, *, k1: int, k2: int) -> Gradient:
 
     Every k1 steps the loss of the newest k1 steps is followed k2 steps back, from the first of them's k2 - k1 predecessors
     on; the carry before that is a constant. Each step's loss counts once. With k2 >= T this is the full gradient;
-    k1 = k2 cuts the sequence into chunks.
+    k1 = k2 cuts the sequence into chunks, if k1 divides T.
 
     Args:
       cell: ``(params, carry, x) -> (carry, y)``; a read-out is part of it.
@@ -39,36 +39,36 @@ def tbptt(cell: Cell, loss: Loss, *, k1: int, k2: int) -> Gradient:
 
     def gradient(params, carry, xs, ys):
         steps = _steps(xs, ys)
-        windows = -(-steps // k1)
-        back = min(k2, windows * k1)  # no further than there are steps
+        back = min(k2, max(steps, k1))  # no further than there are steps
+        xs, ys = jax.tree.map(jnp.asarray, (xs, ys))
 
-        def advance(params, carry, first, count):
-            """The carry after ``count`` steps from step ``first`` on, and their losses; steps outside the sequence do nothing."""
+        def advance(params, carry, first, count, until=steps, since=0):
+            """The carry after ``count`` steps from ``first`` on and the losses; steps outside 0 .. until do nothing."""
 
             def step(carry, t):
-                inside = (t >= 0) & (t < steps)
+                inside = (t >= 0) & (t < until)
                 x, target = (jax.tree.map(lambda a: a[jnp.clip(t, 0, steps - 1)], tree) for tree in (xs, ys))
                 new, y = cell(params, carry, x)
                 new = jax.tree.map(lambda new, old: jnp.where(inside, new, old), new, carry)
-                return new, jnp.where(inside, loss(y, target), 0)
+                return new, jnp.where(inside & (t >= since), loss(y, target), 0)
 
             return jax.lax.scan(step, carry, first + jnp.arange(count))
 
-        def window_loss(params, carry, first):
-            older, _ = advance(params, carry, first, back - k1)
-            carry, losses = advance(params, older, first + back - k1, k1)
+        def window_loss(params, oldest, first, since):
+            older, _ = advance(params, oldest, first, back - k1)
+            carry, losses = advance(params, older, first + back - k1, k1, since=since)
             return losses.sum(), carry
 
         def window(n, state):
             total, grads, oldest, _ = state
-            first = n * k1 - (back - k1)
-            (value, last), g = jax.value_and_grad(window_loss, has_aux=True)(params, oldest, first)
-            oldest, _ = advance(params, oldest, first, k1)
+            end, next_end = (jnp.minimum((n + later) * k1, steps) for later in (1, 2))
+            (value, last), g = jax.value_and_grad(window_loss, has_aux=True)(params, oldest, end - back, n * k1)
+            oldest, _ = advance(params, oldest, end - back, k1, until=next_end - back)
             return total + value, jax.tree.map(jnp.add, grads, g), oldest, last
 
-        value = jax.eval_shape(window_loss, params, carry, 0)[0]
+        value = jax.eval_shape(window_loss, params, carry, 0, 0)[0]
         start = (jnp.zeros((), value.dtype), jax.tree.map(jnp.zeros_like, params), carry, carry)
-        total, grads, _, last = jax.lax.fori_loop(0, windows, window, start)
+        total, grads, _, last = jax.lax.fori_loop(0, -(-steps // k1), window, start)
         return (total, last), grads
 
     return gradient
@@ -78,7 +78,7 @@ def chunk_gradient(cell: Cell, loss: Loss) -> Gradient:
     """The gradient of one chunk of a stream, its first carry a constant: what practice runs, chunk after chunk.
 
     With the carry handed on and the parameters left alone, the gradients of all chunks of k steps add up to
-    ``tbptt(k1=k, k2=k)``; practice updates them in between (``deepseq.train.stream``).
+    ``tbptt(k1=k, k2=k)``, if k divides T; practice updates them in between (``deepseq.train.stream``).
 
     Returns:
       ``f(params, carry, xs (T, ...), ys (T, ...)) -> ((loss summed over the steps, last carry), gradient of params)``.

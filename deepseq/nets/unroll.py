@@ -63,7 +63,8 @@ def unroll(
         new, y = cell(params, carry, x)
         if valid is None:
             return new, y
-        return jax.tree.map(lambda new, old: _where(valid, new, old), new, carry), jax.tree.map(lambda y: _where(valid, y, 0), y)
+        new = jax.tree.map(lambda new, old: _where(valid, new, old), new, carry)
+        return new, jax.tree.map(lambda y: _where(valid, y, 0), y)
 
     inputs = (xs, mask, None if reset is None else reset if mask is None else reset & mask)
     if chunk is None:
@@ -114,11 +115,12 @@ def with_gates(cell: Cell, gates: Callable) -> Cell:
 
 
 def sequence_shape(xs: Any, carry: Carry) -> tuple[int, tuple[int, ...]]:
-    """T and the batch dimensions, those of the carry (*batch, H); ValueError where xs do not have them or the batch is empty."""
+    """T and the batch dimensions, the carry's; ValueError where xs do not have them or the batch is empty."""
     states, shapes = ([leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (carry, xs))
     batch = states[0][:-1] if states else ()
-    if not shapes or any(len(shape) < 1 or shape[0] != shapes[0][0] or shape[1 : 1 + len(batch)] != batch for shape in shapes):
-        raise ValueError(f"sequences of shapes {shapes} do not fit carries of shapes {states}: (T, *batch, D) and (*batch, H)")
+    steps = {shape[:1] for shape in shapes}
+    if len(steps) != 1 or () in steps or any(shape[1 : 1 + len(batch)] != batch for shape in shapes):
+        raise ValueError(f"sequences of shapes {shapes} do not fit carries of shapes {states}: (T, *batch, D), (*batch, H)")
     if 0 in batch:
         raise ValueError(f"sequences of shapes {shapes} are an empty batch")
     return shapes[0][0], batch
