@@ -94,7 +94,7 @@ def rnn_cell(
 
 
 def lstm_cell(params: LSTM, carry: LSTMState, x: Array) -> tuple[LSTMState, Array]:
-    """c' = f c + i g, h' = o tanh(c'), and y = h' (Hochreiter, Schmidhuber 1997; forget gate: Gers et al. 2000).
+    """c' = f c + i g, h' = o tanh(c'), and y = h' (Hochreiter, Schmidhuber 1997; Gers et al. 2000).
 
     Args:
       params: LSTM of D inputs and H units.
@@ -124,7 +124,7 @@ def gru_cell(params: GRU, carry: Array, x: Array) -> tuple[Array, Array]:
 
 
 def projected_lstm_cell(params: ProjectedLSTM, carry: LSTMState, x: Array) -> tuple[LSTMState, Array]:
-    """An LSTM whose hidden state is projected down: h' = (o tanh(c')) W_r (Sak et al. 2014, equations 1 to 7, torch's proj_size).
+    """An LSTM whose hidden state is projected down: h' = (o tanh(c')) W_r (Sak et al. 2014; torch's proj_size).
 
     Args:
       params: ProjectedLSTM of D inputs, H cells and P projected units.
