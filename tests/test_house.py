@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "deepseq/data": {"sklearn", "pooch", "deepseq.data"},
     "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "deepseq.train"},
     "configs": {"ml_collections"},
-    "experiments": set("deepseq experiments jax jaxlib absl rich matplotlib jinja2 scipy ml_collections".split()),
+    "experiments": set("deepseq experiments jax jaxlib optax absl rich matplotlib jinja2 scipy ml_collections".split()),
 }
 EVERYWHERE = set(sys.stdlib_module_names) | {"numpy"}
 

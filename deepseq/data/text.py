@@ -42,7 +42,7 @@ def load(validation: int = 40_000) -> Text:
 
 def columns(symbols: np.ndarray, batch: int) -> np.ndarray:
     """The text cut into ``batch`` streams side by side, (T, batch), each going on where its last chunk ended."""
-    steps = len(symbols) // batch
-    if batch < 1 or steps == 0:
+    if not 1 <= batch <= len(symbols):
         raise ValueError(f"columns: {len(symbols)} symbols make no {batch} streams")
+    steps = len(symbols) // batch
     return np.ascontiguousarray(symbols[: steps * batch].reshape(batch, steps).T)
