@@ -134,7 +134,6 @@ def tied_gates_lose_nothing(config: ConfigDict, runs: Runs) -> dict | None:
         return None
     difference = runs.mean_shortfall("tied") - runs.mean_shortfall("gru")
     interval, margin = mean_interval(difference), config.measure.same_loss
-    cost = runs.mean_log_cost("tied") - runs.mean_log_cost("gru")
     return claim(
         "C-G6 loss",
         "The GRU is an LSTM with input and forget gate merged and no output gate: such an LSTM learns as well as the GRU.",
@@ -145,7 +144,7 @@ def tied_gates_lose_nothing(config: ConfigDict, runs: Runs) -> dict | None:
             "tied LSTM": _mean(runs.mean_shortfall("tied")),
             "GRU": _mean(runs.mean_shortfall("gru")),
             "difference": _mean(difference),
-            "steps until solved, tied over GRU": 2 ** _mean(cost),
+            "steps until solved, tied over GRU": 2 ** _mean(runs.mean_log_cost("tied") - runs.mean_log_cost("gru")),
         },
         interval=interval,
         n=len(difference),
@@ -199,8 +198,7 @@ def _gru_against_lstm(runs: Runs, id: str, gru: str, how: str) -> dict | None:
             "steps until solved, GRU over LSTM": 2 ** _mean(difference),
             "last loss over baseline, GRU": _mean(runs.mean_shortfall(gru)),
             "last loss over baseline, LSTM": _mean(runs.mean_shortfall("lstm")),
-            "GRU's units": _mean([runs.training(place, gru)["units"] for place in runs.places]),
-            "LSTM's units": _mean([runs.training(place, "lstm")["units"] for place in runs.places]),
+            "units, GRU over LSTM": _mean([runs.training(p, gru)["units"] / runs.training(p, "lstm")["units"] for p in runs.places]),
         },
         interval=interval,
         n=len(difference),

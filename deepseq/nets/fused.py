@@ -30,7 +30,7 @@ class _Step:
 
     biases: Callable  # params -> (b_x, b_h); None for no such bias
     update: Callable  # (gates of x W_x + b_x, gates of h W_h + b_h, carry) -> carry', what pull needs of it
-    pull: Callable  # (this, carry, carry', dL/dcarry') -> dL/d(gates of x), dL/d(gates of h), dL/dcarry but through W_h
+    pull: Callable  # (this, carry, dL/dcarry') -> dL/d(gates of x), dL/d(gates of h), dL/dcarry but for its part through W_h
     hidden: Callable  # carry -> h
     with_hidden: Callable  # (carry, h) -> carry
 
@@ -82,8 +82,7 @@ def _rnn_update(activation, ax, ah, h):
     return h, slope(jnp.ones_like(h))
 
 
-def _rnn_pull(saved, h, after, dh):
-    del after
+def _rnn_pull(saved, h, dh):
     (slope,) = saved
     da = (dh * slope,)
     return da, da, jnp.zeros_like(h)
@@ -100,11 +99,11 @@ def _lstm_update(ax, ah, state):
     return cells.lstm_update(gates, state.c), gates
 
 
-def _lstm_pull(gates, before, after, d):
+def _lstm_pull(gates, state, d):
     i, f, g, o = gates
-    t = jnp.tanh(after.c)
+    t = jnp.tanh(f * state.c + i * g)
     dc = d.c + d.h * o * (1 - t * t)
-    da = dc * g * i * (1 - i), dc * before.c * f * (1 - f), dc * i * (1 - g * g), d.h * t * o * (1 - o)
+    da = dc * g * i * (1 - i), dc * state.c * f * (1 - f), dc * i * (1 - g * g), d.h * t * o * (1 - o)
     return da, da, LSTMState(jnp.zeros_like(d.h), dc * f)
 
 
@@ -115,8 +114,7 @@ def _gru_update(ax, ah, h):
     return cells.gru_update(gates, h), (*gates, nh)
 
 
-def _gru_pull(saved, h, after, dh):
-    del after
+def _gru_pull(saved, h, dh):
     r, z, n, nh = saved
     dn = dh * (1 - z) * (1 - n * n)
     dr, dz = dn * nh * r * (1 - r), dh * (h - n) * z * (1 - z)
@@ -155,12 +153,12 @@ def _run(form: _Step, params, xs, carry, lengths, reverse):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(form, params, xs, carry, mask):
-    return _forward(form, params, xs, carry, mask, lambda form, new, saved: form.hidden(new))
+    return _forward(form, params, xs, carry, mask, lambda before, new, saved: form.hidden(new))
 
 
 def _scan_fwd(form, params, xs, carry, mask):
-    last, (carries, saved) = _forward(form, params, xs, carry, mask, lambda form, new, saved: (new, saved))
-    return (last, form.hidden(carries)), (params, xs, carry, carries, saved, mask)
+    last, (ys, *kept) = _forward(form, params, xs, carry, mask, lambda before, new, saved: (form.hidden(new), before, saved))
+    return (last, ys), (params, xs, mask, *kept)
 
 
 def _forward(form, params, xs, carry, mask, keep):
@@ -179,20 +177,19 @@ def _forward(form, params, xs, carry, mask, keep):
         new, saved = form.update(ax, gates(form.hidden(carry), params.wh, bh), carry)
         if valid is not None:
             new = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, carry)
-        return new, keep(form, new, saved)
+        return new, keep(carry, new, saved)
 
     return lax.scan(step, carry, (xs if inside else gates(xs, params.wx, bx), mask))
 
 
 def _scan_bwd(form, kept, cotangents):
-    params, xs, first, carries, saved, mask = kept
+    params, xs, mask, before, saved = kept
     dlast, dys = cotangents
-    before = jax.tree.map(lambda first, all: jnp.concatenate([first[None], all[:-1]]), first, carries)
 
     def step(d, inputs):
-        saved, before, after, dy, valid = inputs
+        saved, before, dy, valid = inputs
         d = form.with_hidden(d, form.hidden(d) + dy)
-        dax, dah, dbefore = form.pull(saved, before, after, d)
+        dax, dah, dbefore = form.pull(saved, before, d)
         shared = dax is dah
         dax, dah = jnp.concatenate(dax, -1), jnp.concatenate(dah, -1)
         if valid is not None:
@@ -201,7 +198,7 @@ def _scan_bwd(form, kept, cotangents):
         dbefore = form.with_hidden(dbefore, form.hidden(dbefore) + dah @ params.wh.T)
         return dbefore, (dah,) if shared else (dax, dah)
 
-    dfirst, da = lax.scan(step, dlast, (saved, before, carries, dys, mask), reverse=True)
+    dfirst, da = lax.scan(step, dlast, (saved, before, dys, mask), reverse=True)
     dax, dah = (a.reshape(-1, a.shape[-1]) for a in (da[0], da[-1]))
     biases = [dax.sum(0)] if len(da) == 1 else [dax.sum(0), dah.sum(0)]
     dparams = type(params)(_weights(xs, dax), _weights(form.hidden(before), dah), *biases)
