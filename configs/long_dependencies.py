@@ -65,7 +65,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.measure = ConfigDict()
     config.measure.every = 50  # steps between two points of the curves
     config.measure.save_every = 0  # steps between two checkpoints; 0: a training begun is begun again, which takes seconds
-    config.measure.workers = 2  # trainings at a time
     config.measure.solved = 0.1  # of the baseline
     config.measure.apart = 0.5  # of the baseline: by so much must the LSTM be below the RNN to count as solving what it cannot
     config.measure.same_loss = 0.1  # of the baseline: margin within which two losses count as equal
@@ -87,5 +86,5 @@ def get_config(tier: str = "laptop") -> ConfigDict:
         config.train.rates.update(dict.fromkeys(config.train.rates, 0.001))
         config.train.steps.update(dict.fromkeys(config.train.steps, 100_000))
         config.clipping.update({"lags": (50, 100, 150, 200), "steps": 100_000, "rate": 0.01, "slow_rate": 0.001})
-        config.measure.update({"every": 500, "save_every": 5000, "workers": 1})
+        config.measure.update({"every": 500, "save_every": 5000})
     return config

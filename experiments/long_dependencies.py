@@ -14,7 +14,6 @@ Plain SGD on temporal order then shows what clipping the gradient and Pascanu's 
 
 import functools
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -50,23 +49,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
     logged = [{key: record[key] for key in ("task", "lag", "arm")} for record in log.read(metrics)]
     left = [training for training in trainings if training.tag not in logged]
     total = sum(map(_cost, trainings))
-    done, failed = total - sum(map(_cost, left)), []
-    with (
-        interruption() as stopping,
-        progress.bar(total) as tick,
-        ThreadPoolExecutor(config.measure.workers) as pool,  # XLA runs programs this small on one core each
-    ):
-        work = functools.partial(train, config, programs(config), workdir / "checkpoints", lambda: bool(failed) or stopping())
-        results = [pool.submit(work, training) for training in left]
-        for training, result in zip(left, results, strict=True):
+    done, get_program = total - sum(map(_cost, left)), programs(config)
+    # One at a time: two programs that run at once can wait for each other for ever in XLA:CPU's own threads.
+    with interruption() as stopping, progress.bar(total) as tick:
+        for training in left:
             label = f"{training.task} {training.lag}, {training.arm}"
             tick(done, label)
-            try:
-                log.write(metrics, result.result())
-            except BaseException:
-                failed.append(training)  # the others stop at their next chunk
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            log.write(metrics, train(config, get_program, workdir / "checkpoints", stopping, training))
             done += _cost(training)
             tick(done, label)
 
@@ -112,7 +101,6 @@ def _check(config: ConfigDict) -> None:
         ("clipping.slow_rate", config.clipping.slow_rate > 0, "above 0"),
         ("clipping.weight", config.clipping.weight >= 0, "at least 0"),
         ("measure.every", every >= 1, "at least 1"),
-        ("measure.workers", measure.workers >= 1, "at least 1"),
         ("measure.solved", 0 < measure.solved < 1, "between 0 and 1"),
         ("clipping.lags", _increasing(config.clipping.lags, SHORTEST["order"]), f"increasing, from {SHORTEST['order']} on"),
     ]

@@ -198,7 +198,7 @@ def _gru_against_lstm(runs: Runs, id: str, gru: str, how: str) -> dict | None:
             "steps until solved, GRU over LSTM": 2 ** _mean(difference),
             "last loss over baseline, GRU": _mean(runs.mean_shortfall(gru)),
             "last loss over baseline, LSTM": _mean(runs.mean_shortfall("lstm")),
-            "units, GRU over LSTM": _mean([runs.training(p, gru)["units"] / runs.training(p, "lstm")["units"] for p in runs.places]),
+            "units of the GRU": _mean([runs.training(place, gru)["units"] for place in runs.places]),
         },
         interval=interval,
         n=len(difference),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deepseq.nets import recurrent as R
-from tests.nets.recurrent_oracles import LAYERS, close, draw
+from tests.nets.recurrent_oracles import LAYERS, close, draw, scalar
 
 KINDS = ("rnn", "lstm", "gru")
 
@@ -78,6 +78,7 @@ def test_equals_flax(kind):
     cell = {"rnn": nn.SimpleCell, "lstm": nn.LSTMCell, "gru": nn.GRUCell}[kind](5, param_dtype=jnp.float64)
     wx, wh = (np.split(w, {"rnn": 1, "lstm": 4, "gru": 3}[kind], axis=1) for w in (params.wx, params.wh))
     if kind == "rnn":
+        names = ("",)
         tree = {"i": {"kernel": wx[0], "bias": params.b}, "h": {"kernel": wh[0]}}
     else:
         biases = np.split(params.b if kind == "lstm" else params.bx, len(wx))
@@ -90,7 +91,29 @@ def test_equals_flax(kind):
             bh = np.split(params.bh, 3)
             tree["ir"]["bias"], tree["iz"]["bias"] = biases[0] + bh[0], biases[1] + bh[1]
             tree["hn"]["bias"] = bh[2]
-    theirs = nn.RNN(cell, time_major=True).apply(
-        {"params": {"cell": tree}}, xs, initial_carry=(carry.c, carry.h) if kind == "lstm" else carry
-    )
-    close(LAYERS[kind](params, xs, carry)[1], theirs)
+    start = (carry.c, carry.h) if kind == "lstm" else carry
+    layer = nn.RNN(cell, time_major=True)
+
+    def theirs(tree, xs):
+        return layer.apply({"params": {"cell": tree}}, xs, initial_carry=start)
+
+    close(LAYERS[kind](params, xs, carry)[1], theirs(tree, xs))
+    ours = jax.grad(lambda p, xs: scalar(LAYERS[kind](p, xs, carry)[1]), argnums=(0, 1))(params, xs)
+    dtree, dxs = jax.grad(lambda tree, xs: scalar(theirs(tree, xs)), argnums=(0, 1))(tree, xs)
+    close(ours[1], dxs)
+    for blocks, side in ((ours[0].wx, "i"), (ours[0].wh, "h")):
+        parts = np.split(blocks, len(wx), axis=1)
+        for n, part in zip(names, parts, strict=True):
+            close(part, dtree[f"{side}{n}"]["kernel"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_export_for_every_platform(kind):
+    params, carry, xs = draw(kind, dtype=np.float32)
+
+    def gradient(params, xs, lengths):
+        return jax.grad(lambda p: LAYERS[kind](p, xs, carry, lengths=lengths)[1].sum())(params)
+
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (params, xs, np.array([11, 0, 7, 1])))
+    exported = jax.export.export(jax.jit(gradient), platforms=["cpu", "cuda", "tpu"])(*shapes)
+    assert exported.platforms == ("cpu", "cuda", "tpu")
