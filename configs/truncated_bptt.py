@@ -60,7 +60,7 @@ def get_config(tier: str = "laptop") -> ConfigDict:
         config.train.update({"steps": 8, "batch_size": 4})
         config.truncations = (2, 8)
         config.echo.update({"hidden": 8, "lags": (3,), "updates": 20})
-        config.text.update({"hidden": 16, "updates": 20})
+        config.text.update({"cell": "rnn", "hidden": 16, "updates": 20})
         config.measure.update({"every": 10, "lengths": (100, 1000), "timings": 1})
     if tier == "paper":
         config.seeds = (0, 1, 2, 3, 4)
