@@ -2,10 +2,12 @@
 
 import ast
 import difflib
+import functools
 import importlib.machinery
 import importlib.util
 import inspect
 import math
+import operator
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -130,6 +132,14 @@ def choose(key: str, value: Any, options: Sequence[Any]) -> Any:
         return value
     near = nearest(str(value), map(str, options)) or f"; take one of {', '.join(map(str, options))}"
     raise UsageError(f"--config.{key}={value} does not exist{near}")
+
+
+def require(config: ConfigDict, rules: Iterable[tuple[str, bool, str]]) -> None:
+    """UsageError for the first of the rules (config key, whether it is met, what it asks for) that is not met."""
+    for key, met, what in rules:
+        if not met:
+            value = functools.reduce(operator.getitem, key.split("."), config)
+            raise UsageError(f"--config.{key}={value} must be {what}")
 
 
 def one_line(error: object) -> str:

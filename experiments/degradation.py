@@ -31,7 +31,7 @@ from deepseq.train.order import batches
 from deepseq.train.step import TrainState, evaluate, initial_state, jit_step, train_step
 from experiments import degradation_measures as measures
 from experiments import progress
-from experiments.command_line import UsageError, choose
+from experiments.command_line import UsageError, choose, require
 from experiments.degradation_figures import draw as draw
 from experiments.degradation_summary import summarize as summarize
 
@@ -109,11 +109,7 @@ def _check_numbers(config: ConfigDict) -> None:
     for name in ("inside_every", "save_every"):
         fits = measure.every >= 1 and measure[name] >= 1 and measure[name] % measure.every == 0
         rules.append((f"measure.{name}", fits, f"a positive multiple of measure.every={measure.every}"))
-    for key, met, what in rules:
-        if not met:
-            group, _, name = key.rpartition(".")
-            value = config[group][name] if group else config[name]
-            raise UsageError(f"--config.{key}={value} must be {what}")
+    require(config, rules)
 
 
 def read_data(config: ConfigDict) -> Splits:

@@ -28,7 +28,7 @@ from experiments import gradient_flow_measures as measures
 from experiments import gradient_flow_nets as nets
 from experiments import gradient_flow_training as training
 from experiments import progress
-from experiments.command_line import UsageError
+from experiments.command_line import require
 from experiments.gradient_flow_figures import draw as draw
 from experiments.gradient_flow_summary import summarize as summarize
 
@@ -90,10 +90,7 @@ def check(config: ConfigDict) -> None:
     for name in ("look_every", "save_every"):
         fits = measure.every >= 1 and measure[name] >= 1 and measure[name] % measure.every == 0
         rules.append((f"measure.{name}", fits, f"a positive multiple of measure.every={measure.every}"))
-    for key, met, what in rules:
-        if not met:
-            group, _, name = key.partition(".")
-            raise UsageError(f"--config.{key}={config[group][name]} must be {what}")
+    require(config, rules)
 
 
 class Programs:

@@ -12,7 +12,6 @@ cells see the same batches, so every difference is paired. Each batch is new, so
 Plain SGD on temporal order then shows what clipping the gradient and Pascanu's regulariser are worth.
 """
 
-import functools
 import math
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ml_collections import ConfigDict
 from deepseq.train import log
 from deepseq.train.loop import interruption
 from experiments import progress
-from experiments.command_line import UsageError, choose
+from experiments.command_line import choose, require
 from experiments.long_dependencies_cells import CELLS, OPTIMIZERS, ROTATION, Settings
 from experiments.long_dependencies_figures import draw as draw
 from experiments.long_dependencies_records import SGD
@@ -114,10 +113,7 @@ def _check(config: ConfigDict) -> None:
     ]
     saved = every >= 1 and measure.save_every >= 0 and measure.save_every % every == 0
     rules.append(("measure.save_every", saved, f"a multiple of measure.every={every}, or 0"))
-    for key, met, what in rules:
-        if not met:
-            value = functools.reduce(lambda group, name: group[name], key.split("."), config)
-            raise UsageError(f"--config.{key}={value} must be {what}")
+    require(config, rules)
 
 
 def _increasing(lags: tuple[int, ...], least: int) -> bool:

@@ -22,7 +22,7 @@ from deepseq.train import log
 from deepseq.train.loop import Interrupted, interruption
 from experiments import progress
 from experiments import truncated_bptt_measures as measures
-from experiments.command_line import UsageError, choose
+from experiments.command_line import choose, require
 from experiments.truncated_bptt_figures import draw as draw
 from experiments.truncated_bptt_nets import CELLS
 from experiments.truncated_bptt_summary import summarize as summarize
@@ -106,10 +106,7 @@ def _check(config: ConfigDict) -> None:
             (f"{task}.rate", config[task].rate > 0, "above 0"),
             (f"{task}.updates", every >= 1 and updates >= every and updates % every == 0, f"a positive multiple of {every}"),
         ]
-    for key, met, what in rules:
-        if not met:
-            group, _, name = key.rpartition(".")
-            raise UsageError(f"--config.{key}={config[group][name] if group else config[name]} must be {what}")
+    require(config, rules)
 
 
 def _divisors(ks: tuple[int, ...], steps: int) -> bool:
