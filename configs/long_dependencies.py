@@ -20,7 +20,7 @@ A run ends when its task is solved (the mean training loss of ``measure.every`` 
 best of 0.001, 0.003 and 0.01 for each cell over the tasks, in two runs each; the paper tier has the rate of Arjovsky et al.
 
 What the regulariser is worth hangs on chance here: with clipping.lags=10,20,30,40,50, log2(steps) falls by [0.01, 0.36] for
-seeds 0 to 4, but by [-0.22, 0.19] for seeds 5 to 14, while clipping's [1.4, 2.3] comes out as [1.8, 2.2]. It stays undecided.
+seeds 0 to 4, but by [-0.22, 0.19] for seeds 5 to 14, while clipping's [1.4, 2.3] comes out as [1.8, 2.2].
 """
 
 from ml_collections import ConfigDict
