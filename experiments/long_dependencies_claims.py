@@ -154,7 +154,7 @@ def tied_gates_lose_nothing(config: ConfigDict, runs: Runs) -> dict | None:
 
 
 def gru_is_better_at_its_width(config: ConfigDict, runs: Runs) -> dict | None:
-    return _gru_against_lstm(runs, "C-G8 width", "gru", "of the same width, so with fewer parameters")
+    return _gru_against_lstm(runs, "C-G8 width", "gru", "of the same width, and so with fewer parameters,")
 
 
 def gru_is_better_at_its_size(config: ConfigDict, runs: Runs) -> dict | None:
@@ -191,7 +191,7 @@ def _gru_against_lstm(runs: Runs, id: str, gru: str, how: str) -> dict | None:
     interval = mean_interval(difference)
     return claim(
         id,
-        f"A GRU {how}, learns faster than an LSTM.",
+        f"A GRU {how} learns faster than an LSTM.",
         below(interval),
         statistic=f"{COST}, GRU minus LSTM, paired by seed; claimed < 0",
         measured={
