@@ -1,5 +1,6 @@
 """The log of the gradient-flow study by part, seed, net and arm."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,8 +54,7 @@ class Runs:
         """Decades per step, for every seed: the line fitted from a quarter of the longest lag on; NaN where nothing is left."""
         later = self.lags >= self.lags[-1] / 4
         values = self.flow(cell, quantity, **tag)[:, later]
-        fits = [np.polyfit(self.lags[later], row, 1)[0] if np.isfinite(row).all() else np.nan for row in values]
-        return np.array(fits)
+        return np.array([_least_squares(self.lags[later], row) if np.isfinite(row).all() else np.nan for row in values])
 
     def curve(self, arm: str, seed: int) -> list[Mapping]:
         """The points of the training curve in order of iteration."""
@@ -88,3 +88,10 @@ class Runs:
     def _finished(self, seed: int) -> bool:
         looked = seed in self._algebra and all((cell, seed) in self._flow for cell in CELLS)
         return looked and all(self._arms.get((arm, seed), [{}])[-1].get("final") for arm in ARMS)
+
+
+def _least_squares(xs: np.ndarray, ys: np.ndarray) -> float:
+    """The slope of the least-squares line; its sums are exactly rounded, so that every version of LAPACK and NumPy gives it."""
+    centre = math.fsum(xs) / len(xs)
+    away = [x - centre for x in map(float, xs)]
+    return math.fsum(d * y for d, y in zip(away, map(float, ys), strict=True)) / math.fsum(d * d for d in away)

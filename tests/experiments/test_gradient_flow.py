@@ -15,6 +15,7 @@ from configs.gradient_flow import get_config
 from deepseq.train import log
 from experiments import workdir
 from experiments.gradient_flow_figures import draw
+from experiments.gradient_flow_records import _least_squares
 from experiments.gradient_flow_summary import summarize
 from experiments.run import main
 
@@ -201,3 +202,10 @@ def test_a_finished_run_only_redraws(smoke):
     done = command(SMOKE, f"--workdir={directory}", "--report_only")
     assert done.returncode == 0, done.stderr
     assert {name: (directory / name).read_bytes() for name in before} == before
+
+
+def test_the_fitted_line_is_that_of_least_squares():
+    rng = np.random.default_rng(0)
+    xs, ys = np.sort(rng.random(37)) * 200, rng.standard_normal(37)
+    assert _least_squares(xs, ys) == pytest.approx(np.polyfit(xs, ys, 1)[0], rel=1e-9)
+    assert _least_squares(xs, 3 - 0.25 * xs) == pytest.approx(-0.25, rel=1e-12)
