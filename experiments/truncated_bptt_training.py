@@ -56,7 +56,7 @@ def model(config: ConfigDict, task: str, lag: int) -> Model:
     firsts = [int(np.random.default_rng(seed).integers(rows)) for seed in config.seeds]
     streams = [text_stream(data.train, train.batch_size, first, steps) for first in firsts]
     held = text_stream(data.validation, train.batch_size, 0, len(data.validation) // train.batch_size - 1)
-    size = len(data.alphabet)
+    size = len(data.vocabulary)
     return Model(*_reader(own.cell, size, size, own.hidden), streams, held, own.updates, own.rate)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 Array = jax.Array
+Gradient = Callable[[Any, Any, Any], tuple[tuple[Array, Any], Any]]  # (params, carry, chunk) -> ((loss, carry), direction)
 
 
 class StreamState(NamedTuple):
@@ -19,39 +20,29 @@ class StreamState(NamedTuple):
     carry: Any  # state of the net after the last chunk, (B, H) arrays
 
 
-class Chunk(NamedTuple):
-    """What one step is given: the next steps of every stream of the batch."""
-
-    inputs: Any  # (T, ...)
-    targets: Any  # (T, ...)
-
-
 def begin(params: Any, optimizer: optax.GradientTransformation, carry: Any) -> StreamState:
     """The state before the first chunk."""
     return StreamState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry)
 
 
 def stream_step(
-    gradient: Callable, optimizer: optax.GradientTransformation
-) -> Callable[[StreamState, Chunk], tuple[StreamState, dict[str, Array]]]:
+    gradient: Gradient, optimizer: optax.GradientTransformation
+) -> Callable[[StreamState, Any], tuple[StreamState, dict[str, Array]]]:
     """One step per chunk, a pure function for ``jit`` or ``lax.scan`` (as Mikolov et al. 2010 and Zaremba et al. 2014 do).
 
     Args:
-      gradient: ``(params, carry, inputs, targets) -> ((summed loss, carry), gradient)``, for example ``chunk_gradient`` of
-        ``deepseq.nets.recurrent``; the carry it is given is a constant to it.
+      gradient: ``(params, carry, chunk) -> ((loss, carry), direction)``; the carry it is given is a constant to it.
       optimizer: an optax transformation.
 
     Returns:
-      ``step(state, chunk) -> (state, {"loss", "gradient_norm"})``, the loss a mean over the chunk's T steps before the update.
+      ``step(state, chunk) -> (state, {"loss", "gradient_norm"})``, the loss before the update, the norm before any clipping.
     """
 
-    def step(state: StreamState, chunk: Chunk) -> tuple[StreamState, dict[str, Array]]:
-        steps = jax.tree.leaves(chunk.inputs)[0].shape[0]
-        (total, carry), grads = gradient(state.params, state.carry, *chunk)
-        grads = jax.tree.map(lambda g: g / steps, grads)
-        updates, optimizer_state = optimizer.update(grads, state.optimizer, state.params)
+    def step(state: StreamState, chunk: Any) -> tuple[StreamState, dict[str, Array]]:
+        (loss, carry), direction = gradient(state.params, state.carry, chunk)
+        updates, optimizer_state = optimizer.update(direction, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics = {"loss": total / steps, "gradient_norm": optax.tree.norm(grads)}
+        metrics = {"loss": loss, "gradient_norm": optax.tree.norm(direction)}
         return StreamState(state.step + 1, params, optimizer_state, carry), metrics
 
     return step
