@@ -80,6 +80,22 @@ def parse(argv: Sequence[str]) -> Command | str:
     return Command(FrozenConfigDict(config), overrides, workdir, bool(options.report_only))
 
 
+def options(argv: Sequence[str], defaults: dict[str, Any], about: str) -> dict[str, Any] | str:
+    """The flags of a program that takes no config, each of its default's type; for --help the text to print instead.
+
+    Raises:
+      UsageError: an unknown flag, a value of another type, a stray argument.
+    """
+    given = _flags(**dict.fromkeys(defaults, str), help=bool)
+    _read(given, argv)
+    if given.help:
+        return about
+    return {
+        name: _value(f"--{name}={given[name].value}", given[name].value, default) if given[name].present else default
+        for name, default in defaults.items()
+    }
+
+
 def load(path: Path, tier: str = "") -> tuple[ConfigDict, types.ModuleType]:
     """Executes a config file and returns get_config(tier), and the file as a module; no tier means its default.
 

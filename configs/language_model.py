@@ -1,0 +1,87 @@
+"""Language models: do recurrent nets predict text better than counting does, and which cell does best?
+
+Paper     Zaremba, Sutskever, Vinyals 2014 (arXiv 1409.2329), small, medium and large nets on the Penn Treebank; Chung et al.
+          2014 (arXiv 1412.3555) for the cells; Chen, Goodman 1999 for the n-grams.
+Command   python -m experiments.run --config=configs/language_model.py[:smoke|:laptop|:paper]
+
+    tier     text                                  nets                                      seeds  time
+    smoke    characters of Python's documentation  LSTM, GRU, RNN, equal parameters, tiny    2      20 s on two CPU cores
+    laptop   characters of Python's documentation  LSTM, GRU, RNN, equal parameters          3      9 minutes on two CPU cores
+    paper    words of the Penn Treebank            small, medium, large, the paper's recipe  1      an accelerator
+
+          The small net of the paper takes 20 minutes on two CPU cores: the paper tier with --config.nets=small. The cells on
+          the treebank: the laptop tier with --config.corpus.text=ptb, for its words also --config.corpus.unit=words. On a
+          text of your own: --config.corpus.text=FILE.
+
+Expected  Small net: perplexity 120.7 (validation) and 114.5 (test), medium 86.2 and 82.7, large 82.2 and 78.4 (table 1).
+          Gated cells beat the plain RNN, and every cell the n-grams.
+Departs   The medium net's rate falls by 1 / 1.2 an epoch, as the paper has it (TensorFlow's reproduction: 0.8).
+"""
+
+from ml_collections import ConfigDict
+
+TIERS = ("smoke", "laptop", "paper")
+
+
+def get_config(tier: str = "laptop") -> ConfigDict:
+    """The record of one tier; ValueError for a tier that does not exist."""
+    if tier not in TIERS:
+        raise ValueError(f"no tier {tier!r}; take one of {', '.join(TIERS)}")
+    config = ConfigDict()
+    config.name = "language_model"
+    config.tier = tier
+    config.seeds = (0, 1, 2)
+    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
+    config.nets = ("lstm", "gru", "rnn")
+
+    config.corpus = ConfigDict()
+    config.corpus.text = "python"  # its bundled documentation; or "ptb", or a UTF-8 file
+    config.corpus.unit = "characters"  # or "words"
+    config.corpus.held_out = 40_000  # characters of Python's documentation for validation, and as many for the test
+
+    config.net = ConfigDict()  # the cells; the others get the hidden units that make their parameters as many as the LSTM's
+    config.net.hidden = 256  # of the LSTM
+    config.net.embedding = 64
+    config.net.layers = 1
+    config.net.dropout = 0.0
+    config.net.tied = False  # the softmax has the embedding's weights; each net's embedding is then as wide as its hidden layer
+
+    config.train = ConfigDict()
+    config.train.updates = 1000
+    config.train.batch_size = 32
+    config.train.unroll = 100
+    config.train.clip = 5.0  # norm to which the gradient of the loss summed over the unroll is clipped
+    config.train.rate = ConfigDict({"lstm": 4e-3, "gru": 4e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
+
+    config.ngrams = (2, 3, 4, 5, 6, 7, 8)  # orders of the Kneser-Ney models
+
+    config.measure = ConfigDict()
+    config.measure.every = 100  # updates between two points of the curves
+    config.measure.streams = 20  # that a text is read in side by side when it is scored
+    config.measure.margin = 0.01  # bits per character, or share of the perplexity, within which two cells count as equal
+
+    if tier == "smoke":
+        config.seeds = (0, 1)
+        config.optimize = False
+        config.corpus.held_out = 2000
+        config.net.update({"hidden": 16, "embedding": 8})
+        config.train.update({"updates": 20, "batch_size": 8, "unroll": 10})
+        config.measure.every = 10
+        config.ngrams = (1, 2, 3)
+
+    if tier == "paper":
+        config.seeds = (0,)
+        config.nets = ("small", "medium", "large")
+        config.corpus.update({"text": "ptb", "unit": "words"})
+        config.ngrams = (2, 3, 4, 5)
+        config.measure.streams = 1  # every word of the test is predicted from all words before it
+        del config.net, config.train, config.measure.every  # the recipe decides; a record per epoch
+        sizes = {  # learning rate, clip, unroll, epochs at the full rate, epochs, factor of every epoch after
+            "small": (1.0, 5.0, 20, 4, 13, 1 / 2),
+            "medium": (1.0, 5.0, 35, 6, 39, 1 / 1.2),
+            "large": (1.0, 10.0, 35, 14, 55, 1 / 1.15),
+        }
+        for name, values in sizes.items():
+            config[name] = ConfigDict(dict(zip(("rate", "clip", "unroll", "flat", "epochs", "decay"), values, strict=True)))
+            config[name].batch_size = 20
+    return config
