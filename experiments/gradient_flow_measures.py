@@ -10,6 +10,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from deepseq.nets.recurrent import unroll, with_carries
+from deepseq.train.regularisers import error_growth
 
 Array = jax.Array
 ROUNDING = 1e-13  # a singular value this much smaller than the largest is rounding error, and left out
@@ -104,23 +105,10 @@ def clip(gradient: Any, threshold: Array | float) -> tuple[Any, Array]:
     return jax.tree.map(lambda g: scale * g, gradient), norm
 
 
-def omega(wh: Array, slopes: Array, gradients: Array, *, vanished: float = 1e-10) -> Array:
+def omega(wh: Array, slopes: Array, gradients: Array) -> Array:
     """Pascanu's regulariser: sum_k (|dL/dh_(k+1) dh_(k+1)/dh_k| / |dL/dh_(k+1)| - 1)^2, mean over the batch (equation 9).
 
-    Differentiate it with respect to ``wh`` alone: the paper takes the immediate derivative, with dL/dh and the states held
-    constant (equation 10).
-
-    Args:
-      wh: (H, H) recurrent weights; dh_(k+1)/dh_k of a row vector h is diag(slopes_(k+1)) wh^T.
-      slopes: (T, B, H) derivatives of the activation at steps 1 to T.
-      gradients: (T, B, H) dL/dh_t at steps 1 to T.
-      vanished: a norm of dL/dh below which its step is left out, as the ratio means nothing there.
-
-    Returns:
-      A scalar.
+    Arguments as for ``error_growth``, at steps 1 to T; a step whose ratio means nothing is left out.
     """
-    after = jnp.sum(jnp.square(gradients), axis=-1)
-    before = jnp.sum(jnp.square((gradients * slopes) @ wh.T), axis=-1)
-    counts = (after > vanished**2) & (before > 0)  # where, not a product: the root has no derivative at 0
-    ratio = jnp.sqrt(jnp.where(counts, before, 1.0) / jnp.where(counts, after, 1.0))
+    ratio, _ = error_growth(wh, slopes, gradients)
     return jnp.square(ratio - 1).sum(axis=0).mean()

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 
 from deepseq.nets.recurrent import RNN, rnn_cell, unroll
+from deepseq.train.regularisers import error_growth
 
 Array = jax.Array
-GONE = 1e-20  # squared norm below which dE/dh is no direction any more, in float32
 
 
 def omega(wh: Array, hs: Array, deltas: Array) -> Array:
@@ -28,12 +28,8 @@ def omega(wh: Array, hs: Array, deltas: Array) -> Array:
     Returns:
       () at least 0; 0 where no term counts.
     """
-    d, h = deltas[1:], hs[1:]  # the step before the first is no state of the sequence
-    squared = jnp.sum(d**2, axis=-1)
-    counts = squared >= GONE
-    back = jnp.sum(((d * (1 - h**2)) @ wh.T) ** 2, axis=-1)
-    ratio = jnp.sqrt(jnp.where(counts, back, 1) / jnp.where(counts, squared, 1))
-    return jnp.sum(jnp.where(counts, (ratio - 1) ** 2, 0)) / jnp.maximum(jnp.sum(counts), 1)
+    ratio, counts = error_growth(wh, 1 - hs[1:] ** 2, deltas[1:])  # the step before the first is no state of the sequence
+    return jnp.sum((ratio - 1) ** 2) / jnp.maximum(jnp.sum(counts), 1)
 
 
 def regularised(
