@@ -59,18 +59,16 @@ def test_the_rate_of_the_paper():
 
 
 def test_the_paper_tier_has_its_recipe():
-    words = text.Corpus(*(np.arange(200_000) % 50,) * 3, tuple(map(str, range(50))), "words", "")
-    found = {name: language_model_nets.recipe(PAPER, name, words) for name in PAPER.nets}
+    found = {name: language_model_nets.recipe(PAPER, name, 200_000, 50) for name in PAPER.nets}
     assert [(r.batch, r.unroll, r.steps // r.epoch) for r in found.values()] == [(20, 20, 13), (20, 35, 39), (20, 35, 55)]
     assert found["small"].epoch == (10_000 - 1) // 20
 
 
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_the_paper_s_nets_take_a_step(size):
-    words = text.Corpus(*(np.arange(2000) % 50,) * 3, tuple(map(str, range(50))), "words", "")
-    course = study.course(PAPER, language_model_nets.recipe(PAPER, size, words))
+    course = study.course(PAPER, language_model_nets.recipe(PAPER, size, 2000, 50))
     plan = course.recipe
-    first = chunks(words.train, plan.batch, plan.unroll, jax.random.key(1))(0)
+    first = chunks(np.arange(2000) % 50, plan.batch, plan.unroll, jax.random.key(1))(0)
     state, metrics = course.step(course.initial(jax.random.key(0)), first)
     assert float(metrics["loss"]) == pytest.approx(math.log(50), abs=0.1)
     assert int(state.step) == 1 and float(metrics["gradient_norm"]) > 0
@@ -146,6 +144,20 @@ def test_a_sample_that_cannot_be(finished, capsys, flags, message):
     assert sample.main([f"--workdir={finished}", *flags]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and "Traceback" not in error
+
+
+def test_a_sample_needs_no_text(tmp_path, finished, capsys):
+    """A run on a file that is gone still writes."""
+    path, book = tmp_path / "run", tmp_path / "book.txt"
+    book.write_text("the cat sat on the mat\n" * 200)
+    flags = ["--config.nets=rnn", "--config.seeds=0", "--config.corpus.unit=words", "--config.measure.streams=2"]
+    assert run.main([COMMAND, f"--config.corpus.text={book}", f"--workdir={path}", *flags]) == 0
+    book.unlink()
+    capsys.readouterr()
+    assert sample.main([f"--workdir={path}", "--prompt=the cat", "--length=5"]) == 0
+    assert len(capsys.readouterr().out.split()) <= 7
+    assert sample.main([f"--workdir={path}", "--prompt=the cas"]) == 2
+    assert "the word 'cas' is not in the vocabulary; the nearest word is 'cat'" in capsys.readouterr().err
 
 
 def test_a_directory_without_a_model(tmp_path, capsys):
