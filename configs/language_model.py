@@ -43,20 +43,20 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.net.hidden = 256  # of the LSTM
     config.net.embedding = 64
     config.net.layers = 1
-    config.net.dropout = 0.0
+    config.net.dropout = 0.2
     config.net.tied = False  # the softmax has the embedding's weights; each net's embedding is then as wide as its hidden layer
 
     config.train = ConfigDict()
-    config.train.updates = 1000
+    config.train.updates = 1500
     config.train.batch_size = 32
     config.train.unroll = 100
     config.train.clip = 5.0  # norm to which the gradient of the loss summed over the unroll is clipped
-    config.train.rate = ConfigDict({"lstm": 4e-3, "gru": 4e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
+    config.train.rate = ConfigDict({"lstm": 3e-2, "gru": 8e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
 
-    config.ngrams = (2, 3, 4, 5, 6, 7, 8)  # orders of the Kneser-Ney models
+    config.ngrams = (2, 3, 4, 5, 6, 7, 8, 10, 12)  # orders of the Kneser-Ney models
 
     config.measure = ConfigDict()
-    config.measure.every = 100  # updates between two points of the curves
+    config.measure.every = 150  # updates between two points of the curves
     config.measure.streams = 20  # that a text is read in side by side when it is scored
     config.measure.margin = 0.01  # bits per character, or share of the perplexity, within which two cells count as equal
 

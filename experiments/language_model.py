@@ -11,6 +11,7 @@ measured.
 """
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,9 @@ from experiments.command_line import UsageError, choose, require
 from experiments.language_model_figures import draw as draw
 from experiments.language_model_nets import CELLS, SIZES, Recipe, parameters, recipe
 from experiments.language_model_summary import summarize as summarize
+from experiments.workdir import write_json
 
+VOCABULARY = "vocabulary.json"  # of a run's directory: what its nets' tokens mean, so that they need no text
 TOKENS_AT_ONCE = 500  # whose logits are in memory together while a text is scored
 
 
@@ -57,14 +60,15 @@ def run(config: ConfigDict, workdir: Path) -> None:
     check(config)
     corpus = read_corpus(config)
     metrics = workdir / "metrics.jsonl"
-    recipes = {name: recipe(config, name, corpus) for name in config.nets}
+    recipes = {name: recipe(config, name, len(corpus.train), len(corpus.vocabulary)) for name in config.nets}
     records = log.read(metrics)
     finished = {(r["net"], r["seed"]) for r in records if r.get("final")}
     runs = [(name, seed) for seed in config.seeds for name in config.nets]
     done, courses = 0, functools.cache(lambda name: course(config, recipes[name]))
     with interruption() as stopping, progress.bar(sum(recipes[name].steps for name, _ in runs)) as tick:
-        if "corpus" not in {key for record in records for key in record}:
+        if not any("corpus" in record for record in records):
             log.write(metrics, {"corpus": describe(corpus)})
+        write_json(workdir / VOCABULARY, corpus.vocabulary)
         counted = {record["ngram"] for record in records if "ngram" in record}
         for order in config.ngrams:
             if order not in counted and not finished.issuperset(runs):
@@ -170,19 +174,20 @@ def trained(config: ConfigDict, workdir: Path, name: str, seed: int) -> Trained:
     """The net of a run as its last checkpoint has it, for ``experiments.sample``.
 
     Raises:
-      UsageError: the run has no such net or seed, or no checkpoint of it. DataError: its text is no longer there.
+      UsageError: the run has no such net or seed, or no checkpoint of it.
     """
     for flag, value, there in (("net", name, config.nets), ("net_seed", seed, config.seeds)):
         if value not in there:
             raise UsageError(f"--{flag}={value} is not in {workdir}; take one of {', '.join(map(str, there))}")
     path = checkpoint_path(workdir, name, seed)
-    corpus = read_corpus(config)
-    own = course(config, recipe(config, name, corpus))
-    if path.is_dir():
+    if path.is_dir() and (workdir / VOCABULARY).is_file():
+        vocabulary = tuple(json.loads((workdir / VOCABULARY).read_bytes()))
+        symbols = next(record["corpus"]["train"] for record in log.read(workdir / "metrics.jsonl") if "corpus" in record)
+        own = course(config, recipe(config, name, symbols, len(vocabulary)))
         with Checkpoints(path) as checkpoints:
             state = checkpoints.restore(own.initial(jax.random.key(seed)))
         if state is not None:
-            return Trained(own.recipe.net, state.params, corpus.vocabulary, corpus.unit)
+            return Trained(own.recipe.net, state.params, vocabulary, config.corpus.unit)
     raise UsageError(f"{workdir} has no model: no checkpoint of {name}, seed {seed}; run the study in it first")
 
 

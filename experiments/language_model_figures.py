@@ -21,7 +21,7 @@ def draw(config: ConfigDict, records: Sequence[Mapping], summary: Mapping) -> di
     runs = Runs(config, records)
     if not runs.nets:
         return {}
-    return {"figure": learning(config, runs), "scores": scores(runs)}
+    return {"figure": learning(config, runs), "scores": scores(config, runs)}
 
 
 def learning(config: ConfigDict, runs: Runs) -> Figure:
@@ -36,23 +36,23 @@ def learning(config: ConfigDict, runs: Runs) -> Figure:
             ax.plot(passes, values.mean(0), color=COLOURS[net], linewidth=width, linestyle="--" if measure == "loss" else "-")
             ax.fill_between(passes, values.min(0), values.max(0), color=COLOURS[net], alpha=0.2, linewidth=0)
             if measure == "validation":
-                ends[NAMES.get(net, net)] = (values.mean(0)[-1], COLOURS[net])
+                ends[_named(runs, f"{NAMES.get(net, net)}:", values.mean(0)[-1])] = (values.mean(0)[-1], COLOURS[net])
     best = runs.best_ngram()
     if best:
         level = runs.shown(best["validation"])
         ax.axhline(level, color=COUNTING, linewidth=1, linestyle=":")
-        ends[f"Kneser-Ney, order {best['ngram']}"] = (level, COUNTING)
+        ends[_named(runs, f"Kneser-Ney, order {best['ngram']}:", level)] = (level, COUNTING)
     if runs.words and config.corpus.text == "ptb":
         for net in set(runs.nets) & set(ZAREMBA):
             ax.axhline(ZAREMBA[net][0], color=COLOURS[net], linewidth=1, linestyle="-.")
-            ends[f"{net}, paper"] = (ZAREMBA[net][0], COLOURS[net])
+            ends[_named(runs, f"{net}, paper:", ZAREMBA[net][0])] = (ZAREMBA[net][0], COLOURS[net])
     _limits(ax, runs)
     name_ends(ax, ends)
     ax.set_xlabel("passes over the training text")
     ax.set_ylabel(runs.unit)
     ax.plot([], [], color="0.2", linewidth=2.2, label="validation")
     ax.plot([], [], color="0.2", linewidth=1, linestyle="--", label="training, mean since the point before")
-    ax.legend(frameon=False, fontsize=8, loc="upper right")
+    ax.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     _tidy(ax)
     seeds = f"mean of {len(runs.seeds)} seeds, band from best to worst" if len(runs.seeds) > 1 else "one seed"
     figure.set_label(
@@ -62,11 +62,11 @@ def learning(config: ConfigDict, runs: Runs) -> Figure:
     return figure
 
 
-def scores(runs: Runs) -> Figure:
+def scores(config: ConfigDict, runs: Runs) -> Figure:
     """Score on the test text: n-grams against their order, and every net."""
     figure = Figure(figsize=(7.2, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    orders = sorted(runs.ngrams)
+    orders, same = sorted(runs.ngrams), runs.words and config.corpus.text == "ptb"
     values = [runs.shown(runs.ngrams[n]["test"]) for n in orders]
     left.plot(orders, values, color=COUNTING, marker="o", markersize=4)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -76,8 +76,12 @@ def scores(runs: Runs) -> Figure:
         found = [runs.shown(nats) for nats in runs.score(net, "test")]
         jitter = np.linspace(-0.12, 0.12, len(found)) if len(found) > 1 else [0.0]
         right.plot(n + np.asarray(jitter), found, "o", color=COLOURS[net], markersize=5)
-        right.annotate(f"{np.mean(found):.1f}" if runs.words else f"{np.mean(found):.3f}", (n, max(found)), (0, 7),
+        right.annotate(_named(runs, "", np.mean(found)), (n, max(found)), (0, 7),
                        textcoords="offset points", ha="center", fontsize=9, color=COLOURS[net])  # fmt: skip
+        if same and net in ZAREMBA:
+            right.plot(n + 0.25, ZAREMBA[net][1], "_", color="0.2", markersize=14, markeredgewidth=2)
+            right.annotate(f"paper {ZAREMBA[net][1]}", (n + 0.25, ZAREMBA[net][1]), (0, 6), textcoords="offset points",
+                           ha="center", fontsize=8, color="0.2")  # fmt: skip
     if orders:
         for ax in (left, right):
             ax.axhline(runs.shown(runs.best_ngram()["test"]), color=COUNTING, linewidth=1, linestyle=":")
@@ -104,6 +108,10 @@ def name_ends(ax: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
     for place, name, colour in places:
         last = max(place, last + 0.055)
         ax.annotate(name, (1.01, last), xycoords="axes fraction", color=colour, fontsize=9, va="center", annotation_clip=False)
+
+
+def _named(runs: Runs, name: str, value: float) -> str:
+    return f"{name} {value:.1f}".strip() if runs.words else f"{name} {value:.3f}".strip()
 
 
 def _limits(ax: Axes, runs: Runs) -> None:

@@ -7,7 +7,6 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from deepseq.data.text import Corpus
 from deepseq.nets import language_model as nets
 from deepseq.nets.layers import Net
 from deepseq.train.language import steps_per_epoch
@@ -30,18 +29,17 @@ class Recipe(NamedTuple):
     epoch: int  # steps of a pass over the training text
 
 
-def recipe(config: ConfigDict, name: str, corpus: Corpus) -> Recipe:
-    """What the config says about one net; UsageError where the text is too short for it."""
+def recipe(config: ConfigDict, name: str, symbols: int, vocabulary: int) -> Recipe:
+    """What the config says about one net, for a training text of so many symbols; UsageError where that is too short."""
     own = config[name] if name in SIZES else config.train
     group = name if name in SIZES else "train"
     try:
-        epoch = steps_per_epoch(len(corpus.train), own.batch_size, own.unroll)
+        epoch = steps_per_epoch(symbols, own.batch_size, own.unroll)
     except ValueError as error:
         raise UsageError(
             f"--config.{group}.batch_size={own.batch_size} times --config.{group}.unroll={own.unroll} is too much for this "
             f"text: {error}; lower them, or give a longer text"
         ) from error
-    vocabulary = len(corpus.vocabulary)
     if name in SIZES:
         rate = functools.partial(step_rate, rate=own.rate, epoch=epoch, flat=own.flat, decay=own.decay)
         optimizer = clipped(optax.sgd(rate), own.clip)
