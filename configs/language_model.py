@@ -15,6 +15,9 @@ Command   python -m experiments.run --config=configs/language_model.py[:smoke|:l
 
 Expected  Small net: perplexity 120.7 (validation) and 114.5 (test), medium 86.2 and 82.7, large 82.2 and 78.4 (table 1).
           Gated cells beat the plain RNN, and every cell the n-grams.
+Chosen    Batch, dropout and rates by the validation text, seed 100: LSTM among 0.004, 0.008, 0.012, 0.02 and 0.03, GRU
+          among 0.004, 0.005, 0.008, 0.011, 0.012 and 0.016, RNN among 0.001, 0.002, 0.003 and 0.005, in trials of 600 to 2500
+          updates, some of them on the text with its repeated paragraphs.
 Departs   The medium net's rate falls by 1 / 1.2 an epoch, as the paper has it (TensorFlow's reproduction: 0.8).
 """
 
@@ -35,7 +38,7 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.nets = ("lstm", "gru", "rnn")
 
     config.corpus = ConfigDict()
-    config.corpus.text = "python"  # its bundled documentation; or "ptb", or a UTF-8 file
+    config.corpus.text = "python"  # its bundled documentation, each paragraph once; or "ptb", or a UTF-8 file
     config.corpus.unit = "characters"  # or "words"
     config.corpus.held_out = 40_000  # characters of Python's documentation for validation, and as many for the test
 
@@ -43,20 +46,20 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.net.hidden = 256  # of the LSTM
     config.net.embedding = 64
     config.net.layers = 1
-    config.net.dropout = 0.2
+    config.net.dropout = 0.15
     config.net.tied = False  # the softmax has the embedding's weights; each net's embedding is then as wide as its hidden layer
 
     config.train = ConfigDict()
-    config.train.updates = 1500
-    config.train.batch_size = 32
+    config.train.updates = 2000
+    config.train.batch_size = 16
     config.train.unroll = 100
     config.train.clip = 5.0  # norm to which the gradient of the loss summed over the unroll is clipped
-    config.train.rate = ConfigDict({"lstm": 3e-2, "gru": 8e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
+    config.train.rate = ConfigDict({"lstm": 2e-2, "gru": 8e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
 
     config.ngrams = (2, 3, 4, 5, 6, 7, 8, 10, 12)  # orders of the Kneser-Ney models
 
     config.measure = ConfigDict()
-    config.measure.every = 150  # updates between two points of the curves
+    config.measure.every = 200  # updates between two points of the curves
     config.measure.streams = 20  # that a text is read in side by side when it is scored
     config.measure.margin = 0.01  # bits per character, or share of the perplexity, within which two cells count as equal
 

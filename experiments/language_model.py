@@ -122,7 +122,7 @@ def read_corpus(config: ConfigDict) -> Corpus:
     if own.unit != "characters":
         raise UsageError("--config.corpus.unit=words: Python's documentation is read as characters; give a text of words")
     try:
-        return text.load(own.held_out, own.held_out)
+        return text.load_distinct(own.held_out, own.held_out)
     except ValueError as error:
         raise UsageError(f"--config.corpus.held_out={own.held_out} is too large: {error}") from error
 

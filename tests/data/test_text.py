@@ -32,6 +32,17 @@ def test_text_can_be_read_back():
             text.load(**bad)
 
 
+def test_distinct_paragraphs_stand_once_in_their_first_place():
+    every, once = text.load(0), text.load_distinct(1000, 500)
+    assert (len(once.validation), len(once.test)) == (1000, 500) and "paragraphs once" in once.origin
+    whole = np.concatenate([once.train, once.validation, once.test])
+    found = text.decode(once.vocabulary, once.unit, whole).split("\n\n")
+    usual = text.decode(every.vocabulary, every.unit, every.train).split("\n\n")
+    bare = [paragraph.strip() for paragraph in found]
+    assert len(set(bare)) == len(bare) < len(usual)
+    assert bare == sorted(set(bare), key=[paragraph.strip() for paragraph in usual].index)
+
+
 def test_columns_go_on_where_they_ended():
     rows = text.columns(np.arange(11), 3)
     np.testing.assert_array_equal(rows, [[0, 3, 6], [1, 4, 7], [2, 5, 8]])

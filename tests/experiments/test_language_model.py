@@ -86,7 +86,7 @@ def test_smoke(finished):
 
 
 def test_the_logged_counts_are_the_model_s(finished):
-    corpus = text.load(2000, 2000)
+    corpus = text.load_distinct(2000, 2000)
     record = next(r for r in log.read(finished / "metrics.jsonl") if r.get("ngram") == 1)
     counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary))
     assert record["test"] == pytest.approx(-np.log(counts / counts.sum())[corpus.test[1:]].mean(), rel=2e-3)
