@@ -42,10 +42,10 @@ def learning(config: ConfigDict, runs: Runs) -> Figure:
         level = runs.shown(best["validation"])
         ax.axhline(level, color=COUNTING, linewidth=1, linestyle=":")
         ends[_named(runs, f"Kneser-Ney, order {best['ngram']}:", level)] = (level, COUNTING)
-    if runs.words and config.corpus.text == "ptb":
-        for net in set(runs.nets) & set(ZAREMBA):
-            ax.axhline(ZAREMBA[net][0], color=COLOURS[net], linewidth=1, linestyle="-.")
-            ends[_named(runs, f"{net}, paper:", ZAREMBA[net][0])] = (ZAREMBA[net][0], COLOURS[net])
+    paper = set(runs.nets) & set(ZAREMBA) if runs.words and config.corpus.text == "ptb" else set()
+    for net in paper:
+        ax.axhline(ZAREMBA[net][0], color=COLOURS[net], linewidth=1, linestyle="-.")
+        ends[_named(runs, f"{net}, paper:", ZAREMBA[net][0])] = (ZAREMBA[net][0], COLOURS[net])
     _limits(ax, runs)
     name_ends(ax, ends)
     ax.set_xlabel("passes over the training text")
@@ -58,6 +58,7 @@ def learning(config: ConfigDict, runs: Runs) -> Figure:
     figure.set_label(
         f"{runs.unit.capitalize()} of the validation text (bold) and of the training text (dashed) while the nets learn; "
         f"{seeds}. Dotted: the n-gram model whose order does best on the validation text."
+        + (" Dash-dotted: the paper's validation perplexity." if paper else "")
     )
     return figure
 
@@ -80,11 +81,13 @@ def scores(config: ConfigDict, runs: Runs) -> Figure:
                        textcoords="offset points", ha="center", fontsize=9, color=COLOURS[net])  # fmt: skip
         if same and net in ZAREMBA:
             right.plot(n + 0.25, ZAREMBA[net][1], "_", color="0.2", markersize=14, markeredgewidth=2)
-            right.annotate(f"paper {ZAREMBA[net][1]}", (n + 0.25, ZAREMBA[net][1]), (0, 6), textcoords="offset points",
+            right.annotate(f"paper {ZAREMBA[net][1]}", (n + 0.25, ZAREMBA[net][1]), (0, -13), textcoords="offset points",
                            ha="center", fontsize=8, color="0.2")  # fmt: skip
     if orders:
         for ax in (left, right):
             ax.axhline(runs.shown(runs.best_ngram()["test"]), color=COUNTING, linewidth=1, linestyle=":")
+    low, high = left.get_ylim()
+    left.set_ylim(low - 0.08 * (high - low), high)
     labels = [f"{NAMES.get(net, net)}\n{runs.parameters(net) / 1e6:.2f} M" for net in runs.nets]
     right.set_xticks(range(len(runs.nets)), labels)
     right.set_xlim(-0.6, len(runs.nets) - 0.4)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from deepseq.nets import recurrent
+from deepseq.nets.embedding import look_up
 from deepseq.nets.layers import Dense, Net, dense
 
 Array = jax.Array
@@ -93,7 +93,7 @@ def language_model(
         return LanguageModel(recurrent.uniform(embedding**-0.5)(first, (vocabulary, embedding)), levels, softmax)
 
     def apply(params: LanguageModel, tokens: Array, *, carry, key: Array | None) -> tuple[Array, tuple]:
-        xs = embed(params.embedding, tokens)
+        xs = look_up(params.embedding, tokens, "TB")
         keys = (None, None, None) if key is None else jax.random.split(key, 3)
         if key is not None:
             xs = drop(keys[0], xs)
@@ -140,18 +140,6 @@ def uniform_everywhere(init: Callable, bound: float) -> Callable:
         return jax.tree.unflatten(structure, parts)
 
     return uniform
-
-
-def embed(embedding: Array, tokens: Array) -> Array:
-    """Row ``tokens`` of the embedding, one-hot(tokens) E without the product: (V, E), (T, B) integers -> (T, B, E)."""
-    if tokens.ndim != 2 or not jnp.issubdtype(tokens.dtype, jnp.integer):
-        raise ValueError(f"language model: tokens are {tokens.dtype} {tokens.shape}, but must be integers (T, B)")
-    if not isinstance(tokens, jax.core.Tracer) and tokens.size:
-        known = np.asarray(tokens)
-        least, most = known.min(), known.max()
-        if least < 0 or most >= embedding.shape[0]:
-            raise ValueError(f"language model: tokens from {least} to {most}, outside of 0..{embedding.shape[0] - 1}")
-    return jnp.take(embedding, tokens, axis=0, mode="fill")
 
 
 def sample(apply: Callable, params, prompt: Array, key: Array, *, length: int, temperature: float = 1.0) -> Array:

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum, and the schedule of its learning rate, as He et al. 2015 trained."""
+"""Stochastic gradient descent with momentum as He et al. 2015 trained, and schedules of the learning rate."""
 
 from collections.abc import Sequence
 
@@ -66,5 +66,28 @@ def step_decay(
     def schedule(count: Array) -> Array:
         passed = jnp.sum(jnp.asarray(count) >= jnp.array(bounds))
         return jnp.array(rates, jnp.float32)[passed]
+
+    return schedule
+
+
+def noam(size: int, warmup: int) -> optax.Schedule:
+    """D^-0.5 min(step^-0.5, step warmup^-1.5): up in a line, then down as the root (Vaswani et al. 2017, equation 3).
+
+    Args:
+      size: D of the model.
+      warmup: steps until the peak, (D warmup)^-0.5.
+
+    Returns:
+      steps taken -> learning rate, float32. The paper counts steps from 1, so this is its rate at one more than were taken.
+
+    Raises:
+      ValueError: a size or a warm-up below 1.
+    """
+    if min(size, warmup) < 1:
+        raise ValueError(f"noam: size {size} and a warm-up of {warmup} steps must be at least 1")
+
+    def schedule(count: Array) -> Array:
+        step = jnp.asarray(count, jnp.float32) + 1
+        return size**-0.5 * jnp.minimum(step**-0.5, step * warmup**-1.5)
 
     return schedule

@@ -3,7 +3,7 @@ import numpy as np
 import optax
 import pytest
 
-from deepseq.train.optimizers import sgd, step_decay
+from deepseq.train.optimizers import noam, sgd, step_decay
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(3, 4))
@@ -65,3 +65,26 @@ OUT_OF_ORDER = [{"drops": (0.75, 0.5)}, {"drops": (1.5,)}, {"warmup_steps": 60},
 def test_a_schedule_out_of_order_is_refused(wrong):
     with pytest.raises(ValueError, match="out of order"):
         step_decay(0.1, 100, **wrong)
+
+
+def test_noam_is_the_papers_formula_with_steps_from_one():
+    rate = noam(512, 4000)
+    steps = np.array([1, 2, 100, 3999, 4000, 4001, 100_000])
+    expected = 512**-0.5 * np.minimum(steps**-0.5, steps * 4000**-1.5)
+    np.testing.assert_allclose([rate(t - 1) for t in steps], expected, rtol=1e-6)
+    np.testing.assert_allclose(rate(jnp.int32(3999)), (512 * 4000) ** -0.5, rtol=1e-6)  # the peak, about 7e-4
+    assert max(rate(t) for t in range(3990, 4010)) == rate(3999)
+
+
+def test_noam_is_the_rate_of_each_update():
+    optimizer = optax.sgd(noam(4, 2))
+    w, state = jnp.zeros(()), optimizer.init(jnp.zeros(()))
+    for step in range(1, 6):
+        update, state = optimizer.update(jnp.ones(()), state, w)
+        assert float(update) == pytest.approx(-0.5 * min(step**-0.5, step * 2**-1.5))
+
+
+@pytest.mark.parametrize(("size", "warmup"), [(0, 4000), (512, 0)])
+def test_a_noam_without_a_size_or_a_warm_up_is_refused(size, warmup):
+    with pytest.raises(ValueError, match="at least 1"):
+        noam(size, warmup)
