@@ -6,18 +6,18 @@ Command   python -m experiments.run --config=configs/language_model.py[:smoke|:l
 
     tier     text                                  nets                                      seeds  time
     smoke    characters of Python's documentation  LSTM, GRU, RNN, equal parameters, tiny    2      20 s on two CPU cores
-    laptop   characters of Python's documentation  LSTM, GRU, RNN, equal parameters          3      9 minutes on two CPU cores
+    laptop   characters of Python's documentation  LSTM of 448 units                         3      8 minutes on two CPU cores
     paper    words of the Penn Treebank            small, medium, large, the paper's recipe  1      an accelerator
 
-          The small net of the paper takes 20 minutes on two CPU cores: the paper tier with --config.nets=small. The cells on
-          the treebank: the laptop tier with --config.corpus.text=ptb, for its words also --config.corpus.unit=words. On a
-          text of your own: --config.corpus.text=FILE.
+          The small net of the paper takes half an hour on two CPU cores: the paper tier with --config.nets=small. To compare
+          cells: --config.nets=lstm,gru,rnn. The treebank's characters: the laptop tier with --config.corpus.text=ptb, its words
+          with --config.corpus.unit=words besides. A text of your own: --config.corpus.text=FILE.
 
 Expected  Small net: perplexity 120.7 (validation) and 114.5 (test), medium 86.2 and 82.7, large 82.2 and 78.4 (table 1).
-          Gated cells beat the plain RNN, and every cell the n-grams.
-Chosen    Batch, dropout and rates by the validation text, seed 100: LSTM among 0.004, 0.008, 0.012, 0.02 and 0.03, GRU
-          among 0.004, 0.005, 0.008, 0.011, 0.012 and 0.016, RNN among 0.001, 0.002, 0.003 and 0.005, in trials of 600 to 2500
-          updates, some of them on the text with its repeated paragraphs.
+          Gated cells beat the plain RNN, and trained for long enough every net beats the n-grams.
+Chosen    Size, batch, unroll, dropout and rates by the validation text, in some twenty trials with seed 100. LSTMs and GRUs
+          of 256 units came out level with the best n-gram model (12 symbols), hence the larger LSTM. High rates are faster
+          where they last, and fail for some seeds.
 Departs   The medium net's rate falls by 1 / 1.2 an epoch, as the paper has it (TensorFlow's reproduction: 0.8).
 """
 
@@ -35,7 +35,7 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.tier = tier
     config.seeds = (0, 1, 2)
     config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
-    config.nets = ("lstm", "gru", "rnn")
+    config.nets = ("lstm",)  # or "gru", "rnn"; several are trained alike, with equally many parameters
 
     config.corpus = ConfigDict()
     config.corpus.text = "python"  # its bundled documentation, each paragraph once; or "ptb", or a UTF-8 file
@@ -43,28 +43,29 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.corpus.held_out = 40_000  # characters of Python's documentation for validation, and as many for the test
 
     config.net = ConfigDict()  # the cells; the others get the hidden units that make their parameters as many as the LSTM's
-    config.net.hidden = 256  # of the LSTM
+    config.net.hidden = 448  # of the LSTM
     config.net.embedding = 64
     config.net.layers = 1
-    config.net.dropout = 0.15
+    config.net.dropout = 0.35
     config.net.tied = False  # the softmax has the embedding's weights; each net's embedding is then as wide as its hidden layer
 
     config.train = ConfigDict()
-    config.train.updates = 2000
+    config.train.updates = 5000
     config.train.batch_size = 16
-    config.train.unroll = 100
+    config.train.unroll = 50
     config.train.clip = 5.0  # norm to which the gradient of the loss summed over the unroll is clipped
-    config.train.rate = ConfigDict({"lstm": 2e-2, "gru": 8e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
+    config.train.rate = ConfigDict({"lstm": 8e-3, "gru": 3e-3, "rnn": 2e-3})  # of Adam; falls to 0 along a line
 
     config.ngrams = (2, 3, 4, 5, 6, 7, 8, 10, 12)  # orders of the Kneser-Ney models
 
     config.measure = ConfigDict()
-    config.measure.every = 200  # updates between two points of the curves
-    config.measure.streams = 20  # that a text is read in side by side when it is scored
+    config.measure.every = 500  # updates between two points of the curves
+    config.measure.streams = 4  # that a text is read in side by side when it is scored
     config.measure.margin = 0.01  # bits per character, or share of the perplexity, within which two cells count as equal
 
     if tier == "smoke":
         config.seeds = (0, 1)
+        config.nets = ("lstm", "gru", "rnn")
         config.optimize = False
         config.corpus.held_out = 2000
         config.net.update({"hidden": 16, "embedding": 8})
