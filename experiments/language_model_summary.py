@@ -36,6 +36,10 @@ def _scores(runs: Runs, net: str) -> dict:
     return scores
 
 
+def _mean(runs: Runs, net: str) -> float:
+    return float(np.mean([runs.shown(nats) for nats in runs.score(net, "test")]))
+
+
 def _gain(runs: Runs, better: np.ndarray | float, worse: np.ndarray | float) -> np.ndarray:
     """How much lower ``better`` is: bits per character, or the share of the perplexity, by seed."""
     nats = np.asarray(worse) - better
@@ -61,7 +65,7 @@ def _beats_counting(runs: Runs) -> list[dict]:
                 f"{name} predicts better than counting",
                 above(mean_interval(gain)),
                 statistic=_statistic(runs, name, counting),
-                measured={name: runs.shown(runs.score(net, "test").mean()), "n-gram": runs.shown(best["test"])},
+                measured={name: _mean(runs, net), "n-gram": runs.shown(best["test"])},
                 interval=mean_interval(gain),
                 n=len(runs.seeds),
                 expected="above 0",
@@ -77,7 +81,7 @@ def _cells(config: ConfigDict, runs: Runs) -> list[dict]:
         if not {better, worse} <= set(runs.nets):
             continue
         gain = _gain(runs, runs.score(better, "test"), runs.score(worse, "test"))
-        measured = {NAMES[net]: runs.shown(runs.score(net, "test").mean()) for net in (better, worse)}
+        measured = {NAMES[net]: _mean(runs, net) for net in (better, worse)}
         shared = {"statistic": _statistic(runs, NAMES[better], NAMES[worse]), "measured": measured, "source": CELLS_SOURCE,
                   "interval": mean_interval(gain), "n": len(runs.seeds)}  # fmt: skip
         rows.append(
