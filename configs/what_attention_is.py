@@ -5,7 +5,7 @@ Command   python -m experiments.run --config=configs/what_attention_is.py[:smoke
 
     tier     sequences up to  order task            seeds  time
     smoke    128 steps        60 updates            2      20 s on two CPU cores
-    laptop   2048 steps       400 updates           3      2 minutes on two CPU cores
+    laptop   2048 steps       400 updates           3      1 minute on two CPU cores
     paper    8192 steps       4000 updates          5      an accelerator
 
 Expected  Without positions, attention is blind to order: permuted inputs give permuted outputs, the order task stays at chance.
