@@ -152,7 +152,7 @@ def test_bad_input(change, line):
 
 def test_the_penn_treebank():
     """Mikolov 2012 (thesis, table 4.1) has 148.3 and 141.2 for unmodified Kneser-Ney of order 3 and 5, line by line."""
-    if not (source.data_dir() / ptb.FOLDER).exists():
+    if not (source.data_dir() / ptb.FOLDER / "ptb.train.txt").exists():
         pytest.skip(f"no Penn Treebank in {source.data_dir() / ptb.FOLDER}; set DEEPSEQ_DATA")
     words = ptb.load("words")
     for order, perplexity in ((3, 148.3), (5, 141.2)):
