@@ -173,7 +173,7 @@ def torch_attentive(sizes: dict, source, target) -> Callable | None:
     parts = torch.nn.ModuleDict({
         "source": torch.nn.Embedding(vocabulary, embedding), "target": torch.nn.Embedding(vocabulary, embedding),
         "encoder": torch.nn.GRU(embedding, hidden, batch_first=True, bidirectional=True),
-        "keys": linear(2 * hidden, hidden, False), "first": linear(hidden, hidden), "query": linear(hidden, hidden, False),
+        "projection": linear(2 * hidden, hidden, False), "first": linear(hidden, hidden), "query": linear(hidden, hidden, False),
         "score": linear(hidden, 1, False), "cell": torch.nn.GRUCell(embedding + 2 * hidden, hidden),
         "maxout": linear(3 * hidden + embedding, 2 * hidden), "out": linear(hidden, vocabulary),
     })  # fmt: skip
@@ -182,7 +182,7 @@ def torch_attentive(sizes: dict, source, target) -> Callable | None:
 
     def call():
         h, _ = parts["encoder"](parts["source"](source))
-        keys, state = parts["keys"](h), torch.tanh(parts["first"](h[:, 0, hidden:]))
+        keys, state = parts["projection"](h), torch.tanh(parts["first"](h[:, 0, hidden:]))
         words, read = parts["target"](target[:, :-1]), []
         for t in range(words.shape[1]):
             e = parts["score"](torch.tanh(parts["query"](state)[:, None] + keys))[..., 0]
