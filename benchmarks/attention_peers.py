@@ -173,7 +173,8 @@ def torch_attentive(sizes: dict, source, target) -> Callable | None:
     parts = torch.nn.ModuleDict({
         "source": torch.nn.Embedding(vocabulary, embedding), "target": torch.nn.Embedding(vocabulary, embedding),
         "encoder": torch.nn.GRU(embedding, hidden, batch_first=True, bidirectional=True),
-        "projection": linear(2 * hidden, hidden, False), "first": linear(hidden, hidden), "query": linear(hidden, hidden, False),
+        "projection": linear(2 * hidden, hidden, False),
+        "first": linear(hidden, hidden), "query": linear(hidden, hidden, False),
         "score": linear(hidden, 1, False), "cell": torch.nn.GRUCell(embedding + 2 * hidden, hidden),
         "maxout": linear(3 * hidden + embedding, 2 * hidden), "out": linear(hidden, vocabulary),
     })  # fmt: skip

@@ -46,6 +46,7 @@ def dense(params: Dense, x: Array) -> Array:
     return x @ params.w + params.b
 
 
+@jax.jit  # has a name in a net's jaxpr
 def global_average_pool(x: Array) -> Array:
     """Means over the pixels: (B, H, W, C) -> (B, C)."""
     if x.ndim != 4:
