@@ -16,10 +16,11 @@ from experiments import workdir
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
     "deepseq/nets": {"jax", "chex", "deepseq.nets"},
-    "deepseq/data": {"sklearn", "pooch", "deepseq.data"},
+    "deepseq/data": {"sklearn", "pooch", "tokenizers", "deepseq.data"},
     "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "deepseq.train"},
     "configs": {"ml_collections"},
-    "experiments": set("deepseq experiments jax jaxlib optax absl rich matplotlib jinja2 scipy ml_collections".split()),
+    "experiments": {"deepseq", "experiments", "jax", "jaxlib", "optax", "absl", "rich", "matplotlib", "jinja2", "scipy"}
+    | {"ml_collections", "sacrebleu"},
 }
 EVERYWHERE = set(sys.stdlib_module_names) | {"numpy"}
 

@@ -64,7 +64,7 @@ def test_the_paper_tier_has_its_recipe():
     assert found["small"].epoch == (10_000 - 1) // 20
 
 
-@pytest.mark.parametrize("size", ["small", "medium"])
+@pytest.mark.parametrize("size", ["small", "medium", "large"])
 def test_the_paper_s_nets_take_a_step(size):
     course = study.course(PAPER, language_model_nets.recipe(PAPER, size, 2000, 50))
     plan = course.recipe
