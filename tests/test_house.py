@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
     "deepseq/nets": {"jax", "chex", "deepseq.nets"},
     "deepseq/data": {"sklearn", "pooch", "tokenizers", "deepseq.data"},
-    "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "deepseq.train"},
+    "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "safetensors", "deepseq.train"},
     "configs": {"ml_collections"},
     "experiments": {"deepseq", "experiments", "jax", "jaxlib", "optax", "absl", "rich", "matplotlib", "jinja2", "scipy"}
     | {"ml_collections", "sacrebleu"},

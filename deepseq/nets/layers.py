@@ -1,10 +1,12 @@
-"""The layers every image net is built of: batch normalisation, dense, pooling."""
+"""The layers every image net is built of: convolution with a bias, batch normalisation, dense, dropout, mean of the pixels."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from deepseq.nets.conv import Pads, conv2d
 
 Array = jax.Array
 
@@ -39,11 +41,45 @@ class Dense(NamedTuple):
     b: Array  # (D_out,)
 
 
+class Conv(NamedTuple):
+    """Parameters of a convolution with a bias."""
+
+    w: Array  # (kh, kw, C_in / groups, C_out)
+    b: Array  # (C_out,)
+
+
+def conv(params: Conv, x: Array, *, stride: int = 1, padding: str | Pads = "SAME", groups: int = 1) -> Array:
+    """``conv2d`` and a bias: (B, H, W, C_in) -> (B, H', W', C_out)."""
+    return conv2d(x, params.w, stride=stride, padding=padding, groups=groups) + params.b
+
+
 def dense(params: Dense, x: Array) -> Array:
     """x W + b: (..., D_in) -> (..., D_out)."""
     if x.ndim < 1 or x.shape[-1] != params.w.shape[0]:
         raise ValueError(f"dense: x {x.shape} does not end in the {params.w.shape[0]} inputs of w {params.w.shape}")
     return x @ params.w + params.b
+
+
+def dropout(rate: float, key: Array | None, x: Array) -> Array:
+    """x with a fraction ``rate`` of its numbers 0 and the others scaled by 1 / (1 - rate); key None drops nothing.
+
+    (Srivastava et al. 2014, scaled in training rather than in use.) ValueError for a rate outside 0..1.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: the rate is {rate}, but must be from 0 to below 1")
+    if key is None or not rate:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0).astype(x.dtype)
+
+
+def check_images(name: str, x: Array, channels: int, smallest: int) -> None:
+    """ValueError for x that is not (B, H, W, channels) with H and W of at least ``smallest``."""
+    if x.ndim != 4 or x.shape[-1] != channels:
+        raise ValueError(f"{name}: x {x.shape} must be images (B, H, W, C) of {channels} channels")
+    if min(x.shape[1:3]) < smallest:
+        raise ValueError(
+            f"{name}: images of {x.shape[1]} x {x.shape[2]}, but it takes no smaller ones than {smallest} x {smallest}"
+        )
 
 
 @jax.jit  # has a name in a net's jaxpr
