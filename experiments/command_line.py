@@ -86,13 +86,14 @@ def options(argv: Sequence[str], defaults: dict[str, Any], about: str) -> dict[s
     Raises:
       UsageError: an unknown flag, a value of another type, a stray argument.
     """
-    given = _flags(**dict.fromkeys(defaults, str), help=bool)
+    given = _flags(**{name: bool if isinstance(default, bool) else str for name, default in defaults.items()}, help=bool)
     _read(given, argv)
     if given.help:
         return about
-    return {
-        name: _value(f"--{name}={given[name].value}", given[name].value, default) if given[name].present else default
-        for name, default in defaults.items()
+    values = {name: (given[name].value, default) for name, default in defaults.items() if given[name].present}
+    return defaults | {
+        name: text if isinstance(text, bool) else _value(f"--{name}={text}", text, default)
+        for name, (text, default) in values.items()
     }
 
 
