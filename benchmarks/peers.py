@@ -51,18 +51,31 @@ def optimizer() -> optax.GradientTransformation:
 
 def linen(depth: int) -> tuple[Callable, Callable]:
     """(init, step) of the linen net: init(key, x) -> state, step(state, x, labels) -> (state, loss)."""
-    net, sgd = LinenResNet(depth), optimizer()
+    return linen_training(LinenResNet(depth))
+
+
+def ours(depth: int) -> tuple[Callable, Callable]:
+    """The same pair around ``deepseq.nets.resnet.cifar``."""
+    from deepseq.nets import resnet
+
+    return our_training(resnet.cifar(depth))
+
+
+def linen_training(net: nn.Module) -> tuple[Callable, Callable]:
+    """``linen`` for any image net, with or without batch norm."""
+    sgd = optimizer()
 
     def init(key, x):
         variables = net.init(key, x)
-        return variables["params"], variables["batch_stats"], sgd.init(variables["params"])
+        return variables["params"], variables.get("batch_stats", {}), sgd.init(variables["params"])
 
     def step(state, x, labels):
         params, stats, momentum = state
 
         def loss(params):
             logits, new = net.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
-            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean(), new["batch_stats"]
+            value = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+            return value, new.get("batch_stats", {})
 
         (value, stats), grads = jax.value_and_grad(loss, has_aux=True)(params)
         updates, momentum = sgd.update(grads, momentum, params)
@@ -71,11 +84,9 @@ def linen(depth: int) -> tuple[Callable, Callable]:
     return init, step
 
 
-def ours(depth: int) -> tuple[Callable, Callable]:
-    """The same pair around ``deepseq.nets.resnet.cifar``."""
-    from deepseq.nets import resnet
-
-    net, sgd = resnet.cifar(depth), optimizer()
+def our_training(net) -> tuple[Callable, Callable]:
+    """``ours`` for any image net."""
+    sgd = optimizer()
 
     def init(key, x):
         params = net.init(key)
@@ -132,6 +143,14 @@ def torch_step(depth: int, x: np.ndarray, labels: np.ndarray) -> Callable[[], fl
     blocks = [Block(c_in, c_out) for c_in, c_out in zip(widths, widths[1:], strict=False)]
     pool = (tnn.AdaptiveAvgPool2d(1), tnn.Flatten(), tnn.Linear(64, 10))
     net = tnn.Sequential(conv_bn(3, 16), tnn.ReLU(inplace=True), *blocks, *pool)
+    return torch_training(net, x, labels)
+
+
+def torch_training(net, x: np.ndarray, labels: np.ndarray) -> Callable[[], float]:
+    """``torch_step`` for any image net of torch's."""
+    import torch
+    from torch.nn import functional as F
+
     net = net.to(memory_format=torch.channels_last).train()
     sgd = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
     images = torch.from_numpy(x).permute(0, 3, 1, 2)  # NHWC in memory is channels-last

@@ -50,10 +50,10 @@ def steps(batch: int, rounds: int) -> dict[str, dict[str, object]]:
     cases = {}
     for name, peer in (("ours", peers.ours), ("flax.linen", peers.linen)):
         init, step = peer(20)
-        cases[name] = _stepper(jax.jit(step, donate_argnums=0), jax.jit(init)(jax.random.key(0), x), x, labels)
+        cases[name] = stepper(jax.jit(step, donate_argnums=0), jax.jit(init)(jax.random.key(0), x), x, labels)
     init, step = peers.ours(20)
     scan = jax.jit(_scanned(step), donate_argnums=0)
-    cases[SCANNED] = _stepper(scan, jax.jit(init)(jax.random.key(0), x), x, labels)
+    cases[SCANNED] = stepper(scan, jax.jit(init)(jax.random.key(0), x), x, labels)
     torch = peers.torch_step(20, x, labels)
     if torch:
         cases["torch channels-last"] = torch
@@ -77,7 +77,9 @@ def _scanned(step):
     return steps
 
 
-def _stepper(step, state, x, labels):
+def stepper(step, state, x, labels):
+    """A call that takes one step from where the last one ended."""
+
     x, labels = jax.device_put(x), jax.device_put(labels)
 
     def call():

@@ -1,5 +1,7 @@
 """Losses per example; averaging is the caller's."""
 
+from collections.abc import Callable, Sequence
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -37,6 +39,31 @@ def smoothed_cross_entropy(logits: Array, labels: Array, smoothing: float) -> Ar
     unsmoothed = cross_entropy(logits, labels)  # lse(z) - z_y
     z = logits.astype(jnp.float32)
     return unsmoothed + smoothing * (_of_label(z, labels) - z.mean(axis=1))
+
+
+def with_auxiliary(weight: float = 0.3) -> Callable[[Sequence[Array], Array], Array]:
+    """The cross entropy of a net's answer plus ``weight`` times those of auxiliary classifiers (arXiv 1409.4842, section 5).
+
+    Returns:
+      f(logits, labels) -> (B,), of logits ``(main, *auxiliary)``, each (B, K).
+    """
+
+    def loss(logits: Sequence[Array], labels: Array) -> Array:
+        main, *others = (cross_entropy(z, labels) for z in logits)
+        return main + weight * sum(others)
+
+    return loss
+
+
+def squared_error(outputs: Array, labels: Array) -> Array:
+    """mean_k (y_k - d_k)^2 of outputs y (B, K), where d is 1 for the label and else -1 (LeCun et al. 1989): -> (B,).
+
+    A label outside 0..K-1 gives NaN.
+    """
+    _check(outputs, labels)
+    desired = jnp.where(labels[:, None] == jnp.arange(outputs.shape[1]), 1.0, -1.0)
+    error = jnp.square(outputs.astype(jnp.float32) - desired).mean(axis=1)
+    return jnp.where((labels >= 0) & (labels < outputs.shape[1]), error, jnp.nan)
 
 
 def misclassified(logits: Array, labels: Array) -> Array:

@@ -58,15 +58,22 @@ def initial_state(
 
 
 def train_step(
-    apply: Callable, optimizer: optax.GradientTransformation, *, prepare: Prepare, momentum: float = 0.9
+    apply: Callable,
+    optimizer: optax.GradientTransformation,
+    *,
+    prepare: Prepare,
+    momentum: float = 0.9,
+    loss: Callable[[Any, Array], Array] = cross_entropy,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """One step of gradient descent on the batch's mean cross-entropy, a pure function for ``jit_step`` or ``lax.scan``.
+    """One step of gradient descent on the batch's mean loss, a pure function for ``jit_step`` or ``lax.scan``.
 
     Args:
       apply: ``apply(params, x, *, running, key) -> (logits, moments)``.
       optimizer: an optax transformation; its weight decay, if any, is not part of the reported loss.
       prepare: ``prepare(key, images) -> float images``, normalisation and augmentation.
       momentum: m of the running moments, running := m running + (1 - m) moments; the first batch's moments start them.
+      loss: (logits, labels) -> (B,), the loss of each example; of a net that answers several times the first answer counts
+        for the error.
 
     Returns:
       ``step(state, batch) -> (state, {"loss", "error"})``: float32 means over the batch as the forward pass saw it,
@@ -77,11 +84,11 @@ def train_step(
         augment_key, net_key = jax.random.split(batch.key)
         x = prepare(augment_key, batch.images)
 
-        def loss(params):
+        def objective(params):
             logits, moments = apply(params, x, running=None, key=net_key)
-            return cross_entropy(logits, batch.labels).mean(), (logits, moments)
+            return loss(logits, batch.labels).mean(), (jax.tree.leaves(logits)[0], moments)
 
-        (value, (logits, moments)), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+        (value, (logits, moments)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         m = jnp.where(state.step == 0, 0.0, momentum)
         running = jax.tree.map(lambda r, b: (m * r + (1 - m) * b).astype(r.dtype), state.running, moments)

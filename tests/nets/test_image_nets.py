@@ -95,7 +95,7 @@ def test_torch_s_weights_give_torch_s_logits(name, tmp_path):
     from safetensors.torch import save_file
 
     from deepseq.train import weights
-    from tests.nets import torch_image_nets
+    from benchmarks import torch_image_nets
 
     make, theirs, size, named = TORCH[name]
     torch.manual_seed(0)
@@ -130,7 +130,7 @@ def test_torch_s_weights_give_torch_s_logits(name, tmp_path):
 @pytest.mark.parametrize("name", ["one tower", "googlenet", "resnet 18"])
 def test_gradients_equal_torch_s(name):
     torch = pytest.importorskip("torch", reason="parity with PyTorch needs torch")
-    from tests.nets import torch_image_nets
+    from benchmarks import torch_image_nets
 
     make, theirs, size, named = TORCH[name]
     torch.manual_seed(1)

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from deepseq.nets import resnet
+from deepseq.nets import alexnet, densenet, googlenet, lenet, nin, preact_resnet, resnet, vgg
+from deepseq.train.losses import cross_entropy, squared_error, with_auxiliary
 from deepseq.train.optimizers import sgd
 from deepseq.train.step import Batch, initial_state, jit_step, train_step
 
@@ -21,22 +22,43 @@ NETS = {
 }
 
 
-def training(net):
+OTHERS = {  # the images, and the loss where it is not the usual one
+    "lenet.zip_codes": (lenet.zip_codes(), (16, 16, 1), squared_error),
+    "lenet.lenet5": (lenet.lenet5(jnp.ones((10, 84))), (32, 32, 1), cross_entropy),
+    "lenet.full_lenet5": (lenet.full_lenet5(), (28, 28, 1), cross_entropy),
+    "alexnet": (alexnet.alexnet(10, 67), (67, 67, 3), cross_entropy),
+    "alexnet.single_tower": (alexnet.single_tower(10, 63), (63, 63, 3), cross_entropy),
+    "vgg(11)": (vgg.vgg(11, 10, 32), (32, 32, 3), cross_entropy),
+    "nin": (nin.nin(), (8, 8, 3), cross_entropy),
+    "googlenet": (googlenet.googlenet(10), (31, 31, 3), cross_entropy),
+    "googlenet.with_auxiliary": (googlenet.with_auxiliary(10, 79), (79, 79, 3), with_auxiliary()),
+    "resnet.imagenet(18)": (resnet.imagenet(18, classes=10), (33, 33, 3), cross_entropy),
+    "resnet.imagenet(50)": (resnet.imagenet(50, classes=10), (33, 33, 3), cross_entropy),
+    "preact_resnet.cifar(8)": (preact_resnet.cifar(8), (9, 9, 3), cross_entropy),
+    "preact_resnet.cifar(11, bottleneck)": (preact_resnet.cifar(11, bottleneck=True), (9, 9, 3), cross_entropy),
+    "densenet.imagenet(121)": (densenet.imagenet(121, 10), (32, 32, 3), cross_entropy),
+    "densenet.cifar(10, bc)": (densenet.cifar(10, 4, bc=True), (9, 9, 3), cross_entropy),
+}
+
+
+def training(net, shape=(9, 9, 3), loss=cross_entropy):
     optimizer = sgd(0.1, decay=1e-4)
-    initial = initial_state(net.init, net.apply, optimizer, (9, 9, 3))
-    return initial, train_step(net.apply, optimizer, prepare=lambda key, images: images)
+    initial = initial_state(net.init, net.apply, optimizer, shape)
+    return initial, train_step(net.apply, optimizer, prepare=lambda key, images: images, loss=loss)
 
 
-def batch(size=16):
+def batch(size=16, shape=(9, 9, 3)):
     keys = jax.random.split(jax.random.key(1), 3)
-    return Batch(jax.random.normal(keys[0], (size, 9, 9, 3)), jax.random.randint(keys[1], (size,), 0, 10), keys[2])
+    return Batch(jax.random.normal(keys[0], (size, *shape)), jax.random.randint(keys[1], (size,), 0, 10), keys[2])
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*NETS, *OTHERS])
 def test_train_step_exports(name):
-    initial, step = training(NETS[name])
+    net, shape, loss = OTHERS.get(name) or (NETS[name], (9, 9, 3), cross_entropy)
+    initial, step = training(net, shape, loss)
     state = jax.eval_shape(initial, jax.random.key(0))
-    exported = jax.export.export(jax.jit(step), platforms=["cpu", "cuda", "tpu"])(state, jax.eval_shape(batch))
+    given = jax.eval_shape(lambda: batch(16, shape))
+    exported = jax.export.export(jax.jit(step), platforms=["cpu", "cuda", "tpu"])(state, given)
     assert exported.platforms == ("cpu", "cuda", "tpu")
     text = exported.mlir_module()
     assert "stablehlo.convolution" in text and "stablehlo.case" in text  # XLA's own weight gradient beside the CPU's

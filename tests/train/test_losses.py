@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepseq.train.losses import cross_entropy, misclassified, smoothed_cross_entropy
+from deepseq.train.losses import cross_entropy, misclassified, smoothed_cross_entropy, squared_error, with_auxiliary
 
 
 def test_cross_entropy_equals_the_formula_in_numpy():
@@ -73,8 +73,23 @@ def test_misclassified_takes_the_first_of_equals():
     assert misclassified(logits, jnp.array([1, 1, 0, 1])).tolist() == [0, 1, 0, 1]
 
 
-@pytest.mark.parametrize("f", [cross_entropy, misclassified, functools.partial(smoothed_cross_entropy, smoothing=0.1)])
+@pytest.mark.parametrize(
+    "f", [cross_entropy, misclassified, squared_error, functools.partial(smoothed_cross_entropy, smoothing=0.1)]
+)
 def test_wrong_shapes_and_types_are_refused(f):
     for labels in (jnp.zeros(3, int), jnp.zeros((2, 1), int), jnp.zeros(2)):
         with pytest.raises(AssertionError):
             f(jnp.zeros((2, 4)), labels)
+
+
+def test_auxiliary_classifiers_count_by_their_weight():
+    rng = np.random.default_rng(3)
+    logits, labels = [jnp.float32(rng.normal(size=(5, 4))) for _ in range(3)], jnp.array([0, 1, 2, 3, 0])
+    each = [cross_entropy(z, labels) for z in logits]
+    np.testing.assert_allclose(with_auxiliary(0.5)(logits, labels), each[0] + 0.5 * (each[1] + each[2]), rtol=1e-6)
+
+
+def test_squared_error_of_targets_one_and_minus_one():
+    outputs = jnp.array([[1.0, -1.0, -1.0], [0.0, 0.5, -1.0]])
+    np.testing.assert_allclose(squared_error(outputs, jnp.array([0, 1])), [0, (1 + 0.25 + 0) / 3], rtol=1e-6)
+    assert np.isnan(squared_error(outputs, jnp.array([3, -1]))).all()
