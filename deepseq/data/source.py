@@ -76,12 +76,12 @@ def read(path: Path, *, size: int, md5: str) -> np.ndarray:
     return content
 
 
-def fetch(path: Path, *, md5: str, urls: Sequence[str], remedy: str) -> Path:
+def fetch(path: Path, *, md5: str | None, urls: Sequence[str], remedy: str) -> Path:
     """Downloads a missing file from the first address that serves it whole; one that is there is only checked.
 
     Args:
       path: where the file belongs; its directory is created.
-      md5: published checksum. What does not match it never gets the file's name.
+      md5: published checksum; what does not match it never gets the file's name. None where the caller checks what it holds.
       urls: the official host first, then mirrors.
       remedy: what to do by hand when no address answers; ends the error message.
 
@@ -89,7 +89,8 @@ def fetch(path: Path, *, md5: str, urls: Sequence[str], remedy: str) -> Path:
       DataError: no address served the file, or the one that is there is another. OSError: the disk is full.
     """
     if path.exists():
-        read(path, size=path.stat().st_size, md5=md5)
+        if md5 is not None:
+            read(path, size=path.stat().st_size, md5=md5)
         return path
     pooch.get_logger().setLevel("ERROR")
     reasons = []
@@ -97,7 +98,7 @@ def fetch(path: Path, *, md5: str, urls: Sequence[str], remedy: str) -> Path:
         print(f"downloading {url}", flush=True)
         try:
             loader = pooch.HTTPDownloader(timeout=30)
-            return Path(pooch.retrieve(url, f"md5:{md5}", fname=path.name, path=path.parent, downloader=loader))
+            return Path(pooch.retrieve(url, md5 and f"md5:{md5}", fname=path.name, path=path.parent, downloader=loader))
         except ValueError:  # pooch's word for a wrong checksum
             reasons.append("wrong checksum")
         except OSError as error:  # requests' errors are OSErrors too

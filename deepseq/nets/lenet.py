@@ -24,6 +24,7 @@ import numpy as np
 
 from deepseq.nets.conv import conv2d
 from deepseq.nets.initialise import uniform, weight
+from deepseq.nets.inside import Probes, probe
 from deepseq.nets.layers import Conv, Dense, Net, check_images, conv, dense
 from deepseq.nets.pool import average_pool, max_pool
 
@@ -86,8 +87,9 @@ def zip_codes() -> Net:
     """The net of 1989, for images (B, 16, 16, 1) of -1 (paper) to 1 (ink); the desired output is 1 for the digit, else -1.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running=(), key=None) -> ((B, 10), ())``: ``squash`` of ten units. Weights are
-      drawn from U(-2.4 / F, 2.4 / F), F a unit's inputs, biases are 0. ValueError for other images.
+      Net(init, apply), ``apply(params, x, *, running=(), key=None, probes=None) -> ((B, 10), ())``: ``squash`` of ten units;
+      ``probes`` sees ("map", "h2"). Weights are drawn from U(-2.4 / F, 2.4 / F), F a unit's inputs, biases are 0. ValueError
+      for other images.
     """
 
     def init(key: Array) -> ZipCodes:
@@ -100,14 +102,14 @@ def zip_codes() -> Net:
         )
         return uniform(key, table, lambda shape: 2.4 / np.prod(shape[-4:-1]))
 
-    def apply(params: ZipCodes, x: Array, *, running=(), key: Array | None = None):
+    def apply(params: ZipCodes, x: Array, *, running=(), key: Array | None = None, probes: Probes | None = None):
         del running, key
         if x.ndim != 4 or x.shape[1:] != (16, 16, 1):
             raise ValueError(f"lenet.zip_codes: x {x.shape} must be images (B, 16, 16, 1)")
         h1 = squash(conv2d(_bordered(x), params.h1.w, stride=2, padding="VALID") + params.h1.b)
         seen = [_bordered(h1[..., np.array(maps)]) for maps in SEEN_BY_H2]
         h2 = [conv2d(maps, w, stride=2, padding="VALID") for maps, w in zip(seen, params.h2.w, strict=True)]
-        h2 = squash(jnp.concatenate(h2, -1) + params.h2.b)
+        h2 = probe(probes, ("map", "h2"), squash(jnp.concatenate(h2, -1) + params.h2.b))
         h3 = squash(dense(params.h3, h2.reshape(len(x), 192)))
         return squash(dense(params.out, h3)), ()
 
@@ -121,9 +123,9 @@ def lenet5(prototypes: Array) -> Net:
       prototypes: (classes, 84) of -1 and 1, the bitmaps (7 x 12) that a class is to draw in F6; not trained.
 
     Returns:
-      Net(init, apply) for images (B, 32, 32, 1), ``apply(params, x, *, running=(), key=None) -> ((B, classes), ())``: minus the
-      squared distances of equation 7, so that the largest is the answer. Drawn as in ``zip_codes``. ValueError for other images
-      or prototypes.
+      Net(init, apply) for images (B, 32, 32, 1), ``apply(params, x, *, running=(), key=None, probes=None) -> ((B, classes),
+      ())``: minus the squared distances of equation 7, so that the largest is the answer; ``probes`` sees ("map", "s4"). Drawn
+      as in ``zip_codes``. ValueError for other images or prototypes.
     """
     if prototypes.ndim != 2 or prototypes.shape[1] != 84:
         raise ValueError(f"lenet5: the prototypes {prototypes.shape} must be (classes, 84)")
@@ -139,7 +141,7 @@ def lenet5(prototypes: Array) -> Net:
         )
         return uniform(key, table, lambda shape: 2.4 / np.prod(shape[:-1]))
 
-    def apply(params: LeNet5, x: Array, *, running=(), key: Array | None = None):
+    def apply(params: LeNet5, x: Array, *, running=(), key: Array | None = None, probes: Probes | None = None):
         del running, key
         if x.ndim != 4 or x.shape[1:] != (32, 32, 1):
             raise ValueError(f"lenet.lenet5: x {x.shape} must be images (B, 32, 32, 1)")
@@ -147,7 +149,7 @@ def lenet5(prototypes: Array) -> Net:
         x = squash(average_pool(x, 2) * 4 * params.s2.w + params.s2.b)  # the four pixels are added, not averaged
         w, b = _dense_c3(params.c3)
         x = squash(conv2d(x, w, padding="VALID") + b)
-        x = squash(average_pool(x, 2) * 4 * params.s4.w + params.s4.b)
+        x = probe(probes, ("map", "s4"), squash(average_pool(x, 2) * 4 * params.s4.w + params.s4.b))
         x = squash(conv(params.c5, x, padding="VALID"))
         x = squash(dense(params.f6, x[:, 0, 0]))
         return -jnp.square(x[:, None] - prototypes).sum(-1), ()
