@@ -1,0 +1,136 @@
+"""The parts of the alignment study: what is held out, the nets, what is measured inside them."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from configs.alignment import get_config
+from deepseq.data import transduction
+from deepseq.train.loop import Interrupted
+from experiments.alignment_measures import decides, masses, slopes, unequal_to_one
+from experiments.alignment_nets import ATTENTIVE, FIXED, NETS, REVERSED, TRANSFORMER, arm, names, parameters, width_name
+from experiments.alignment_tasks import DATE_LENGTHS, TASKS, shortened
+from experiments.alignment_training import programs, rooms_open, scores, train
+
+SMOKE = get_config("smoke")
+
+
+def texts(rows):
+    return {transduction.decode(row, transduction.CHARACTERS) for row in rows}
+
+
+def test_lengths_that_are_tested_are_never_trained_on():
+    config = get_config()
+    task, rng = TASKS["reversal"](config, 0), np.random.default_rng(0)
+    assert list(task.tests) == list(range(5, 61, 5)) and task.rooms == (8, 16, 32, 64)
+    seen = set()
+    for room, (shortest, longest) in enumerate(((1, 8), (9, 16), (17, 32), (33, 64))):
+        batch = task.draw(rng, 500, room)
+        assert batch.source.shape == (500, longest) and batch.answers.shape == batch.given.shape == (500, longest + 1)
+        assert set(batch.lengths) == {n for n in range(shortest, longest + 1) if n % 5}
+        seen |= set(batch.lengths)
+    assert not seen & set(task.tests)
+    for n, test in task.tests.items():
+        assert set(test.lengths) == {n} and test.source.shape == (config.test, 64)
+        np.testing.assert_array_equal(test.answers[:, :n], test.source[:, :n][:, ::-1])
+        assert (test.answers[:, n] == transduction.END).all() and (test.counted.sum(1) == n + 1).all()
+        np.testing.assert_array_equal(test.given[:, 1 : n + 1], test.answers[:, :n])
+
+
+def test_days_that_are_tested_are_never_trained_on():
+    config = get_config()
+    task = TASKS["dates"](config, 0)
+    trained = task.draw(np.random.default_rng(0), 3000, 0)
+    assert list(task.tests) == list(DATE_LENGTHS) == list(range(9, 34, 3))
+    for n, test in task.tests.items():
+        assert len(test.lengths) == config.test and set(test.lengths) == {n} and test.source.shape[1] == 33
+        assert len(texts(test.source)) == config.test
+        assert not texts(test.answers) & texts(trained.answers)
+
+
+def test_seeds_have_their_own_tests():
+    a, b, c = (TASKS["reversal"](SMOKE, seed).tests[10].source for seed in (0, 1, 0))
+    assert (a == c).all() and (a != b).any()
+
+
+def test_what_is_shortened_is_the_beginning():
+    batch = TASKS["reversal"](SMOKE, 0).tests[5]
+    short = shortened(batch, 3, 5)
+    assert short.source.shape == (3, 5) and short.given.shape == short.answers.shape == (3, 6) and short.counted.all()
+    np.testing.assert_array_equal(short.answers, batch.answers[:3, :6])
+
+
+def test_nets_have_about_as_many_parameters():
+    for tier, vocabulary in itertools.product(("laptop", "paper"), (11, len(transduction.CHARACTERS))):
+        config = get_config(tier)
+        counts = {name: parameters(arm(config, name, vocabulary).net) for name in NETS}
+        assert max(counts.values()) < 1.1 * min(counts.values()), counts
+    config = get_config()
+    assert names(config, "dates") == NETS and names(config, "reversal") == (*NETS, "fixed, 28", "fixed, 56")
+    widths = [arm(config, name, 11).net.init(jax.random.key(0)).softmax.w.shape[0] for name in (width_name(28), FIXED)]
+    assert widths == [28, 112]
+
+
+def test_the_reversed_net_reads_backwards():
+    plain, backwards = (arm(SMOKE, name, 11).net for name in (FIXED, REVERSED))
+    params, batch = plain.init(jax.random.key(0)), TASKS["reversal"](SMOKE, 0).tests[5]
+    source = batch.source[:, :5]
+    expected = plain.encode(params, source[:, ::-1], lengths=None, key=None)
+    found = backwards.encode(params, batch.source, lengths=batch.lengths, key=None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, expected)
+
+
+def test_rooms_open_one_after_the_other():
+    assert [rooms_open(n, 600, 4) for n in (0, 199, 200, 399, 400, 599, 600, 5000)] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert rooms_open(0, 0, 4) == 4 and rooms_open(0, 10, 1) == 1
+
+
+def test_mass_on_the_anti_diagonal():
+    n, rest = 4, np.zeros((1, 2, 3, 6))
+    exact = np.concatenate([np.pad(np.eye(n)[::-1], ((0, 0), (0, 2)))[None, None].repeat(2, 1), rest], 2)
+    beside = np.roll(exact, 1, axis=-1)
+    found = masses(np.concatenate([exact, beside, np.full_like(exact, 1 / 6)]), n)
+    np.testing.assert_allclose(found["mass"], [1, 0, 1 / 6])
+    assert found["largest"].tolist()[:2] == [1, 0]
+    np.testing.assert_allclose(found["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6])  # nothing is before the last to be said
+    assert unequal_to_one(np.array([[0.5, 0.5], [0.5, 0.75]])) == 0.25
+
+
+@pytest.mark.parametrize("name", [ATTENTIVE, TRANSFORMER])
+def test_slopes_are_of_the_scores_alone(name):
+    own = programs(SMOKE, "reversal", arm(SMOKE, name, 13))
+    params, batch = own.arm.net.init(jax.random.key(0)), shortened(TASKS["reversal"](SMOKE, 0).tests[5], 2, 5)
+    found = slopes(own, params, batch, 0)
+    assert abs(found["gradient"] / found["differences"] - 1) < 1e-5 and found["gradient"] != 0
+    flat = jax.tree_util.tree_flatten_with_path(params)[0]
+    chosen = {path[-2].name if path[-1].name == "v" else path[-1].name: leaf.shape for path, leaf in flat if decides(path)}
+    assert len(chosen) == (3 if name == ATTENTIVE else 4)
+    # the loss does depend on the weights: where all keys are alike nothing is left of that slope
+    alike = batch._replace(source=np.full_like(batch.source, transduction.CONTENT))
+    if name == ATTENTIVE:
+        still = params._replace(encoder=jax.tree.map(np.zeros_like, params.encoder))
+        assert slopes(own, still, alike, 0)["gradient"] == 0
+
+
+def test_scores_leave_out_the_padding():
+    batch = TASKS["reversal"](SMOKE, 0).tests[5]
+    said = batch.answers.copy()
+    said[:, 6:] = 7  # beyond the end
+    assert scores(said, batch) == (1.0, 1.0)
+    said[0, 2] += 1
+    tokens, whole = scores(said, batch)
+    assert tokens == pytest.approx(1 - 1 / (6 * len(said))) and whole == pytest.approx(1 - 1 / len(said))
+
+
+def test_a_training_that_diverges_is_a_record_and_one_can_be_stopped():
+    config = get_config("smoke")
+    config.fixed.rate = 1e38
+    task = TASKS["reversal"](config, 0)
+    own, tag = programs(config, "reversal", arm(config, FIXED, task.vocabulary)), {"task": "reversal", "net": FIXED, "seed": 0}
+    with pytest.raises(Interrupted, match="run the same command again"):
+        train(config, own, task, tag, lambda: True)
+    record = train(config, own, task, tag, lambda: False)[1]
+    assert record["ended"] in (1, 2, 3) and not np.isfinite(record["loss"][-1])
+    assert len(record["loss"]) == config.reversal.updates // config.every
