@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from deepseq.nets import attention
 from deepseq.nets.embedding import look_up
+from deepseq.nets.layers import dropout as drop
 from deepseq.nets.seq2seq import Seq2Seq, check_source, split
 from deepseq.nets.transformer_layers import DecoderLayer as DecoderLayer
 from deepseq.nets.transformer_layers import EncoderLayer as EncoderLayer
@@ -23,7 +24,6 @@ from deepseq.nets.transformer_layers import FeedForward as FeedForward
 from deepseq.nets.transformer_layers import LayerNorm as LayerNorm
 from deepseq.nets.transformer_layers import Norm as Norm
 from deepseq.nets.transformer_layers import decoder_layer as decoder_layer
-from deepseq.nets.transformer_layers import drop as drop
 from deepseq.nets.transformer_layers import encoder_layer as encoder_layer
 from deepseq.nets.transformer_layers import feed_forward as feed_forward
 from deepseq.nets.transformer_layers import growing_layer as growing_layer

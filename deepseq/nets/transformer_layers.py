@@ -7,9 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from deepseq.nets import attention, recurrent
+from deepseq.nets import attention
 from deepseq.nets.attention import MultiHead
 from deepseq.nets.layers import EPSILON
+from deepseq.nets.layers import dropout as drop
 
 Array = jax.Array
 
@@ -171,8 +172,3 @@ def growing_layer(
     """
     x, cache = _layer(params, x, mask, memory, memory_mask, cache, seen, None, norm=norm, attend=attend, dropout=0.0)
     return cache, x
-
-
-def drop(rate: float, key: Array | None, x: Array) -> Array:
-    """x with a fraction ``rate`` of its numbers 0 and the others scaled by 1 / (1 - rate); key None drops nothing."""
-    return x if key is None or not rate else recurrent.each_step(rate)(key, x)
