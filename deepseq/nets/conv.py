@@ -21,9 +21,7 @@ _IMAGES = 16  # and the most images in it
 _WORK = 2**26  # multiply-adds below which the crossed form gains nothing and only takes longer to compile
 
 
-def conv2d(
-    x: Array, w: Array, *, stride: int = 1, padding: str | Pads = "SAME", dilation: int = 1, groups: int = 1
-) -> Array:
+def conv2d(x: Array, w: Array, *, stride: int = 1, padding: str | Pads = "SAME", dilation: int = 1, groups: int = 1) -> Array:
     """Cross-correlates images with kernels: (B, H, W, C_in) and (kh, kw, C_in / groups, C_out) -> (B, H', W', C_out).
 
     Args:
@@ -139,7 +137,18 @@ def _per_platform(cpu, default, *args):
     return lax.platform_dependent(*args, cpu=cpu, default=default)
 
 
+def _pointwise(size, pads) -> bool:
+    """Whether a convolution is a matrix product at every pixel, which XLA:CPU does twice as fast as one."""
+    return size == (1, 1) and pads == ((0, 0), (0, 0))
+
+
+def _wide(x):
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
 def _forward_cpu(x, w, stride, pads):
+    if _pointwise(w.shape[:2], pads):
+        return jnp.dot(x[:, ::stride, ::stride], w[0, 0], preferred_element_type=_wide(x)).astype(x.dtype)
     sizes = list(zip(x.shape[1:3], w.shape[:2], pads, strict=True))
     if any(n < k for n, k, _ in sizes) and all((n + sum(pad) - k) // stride + 1 <= n for n, k, pad in sizes):
         return _im2col(x, w, stride, pads)
@@ -161,7 +170,7 @@ def _im2col(x, w, stride, pads):
     rows = np.arange(h)[:, None, None, None] * stride + np.arange(kh)[:, None]
     columns = np.arange(v)[:, None, None] * stride + np.arange(kw)
     windows = jnp.take(x.reshape(b, -1, c_in), (rows * width + columns).ravel(), axis=1, mode="clip")
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    wide = _wide(x)
     y = jnp.dot(windows.reshape(b * h * v, -1), w.reshape(-1, c_out), preferred_element_type=wide)
     return y.reshape(b, h, v, c_out).astype(x.dtype)
 
@@ -169,9 +178,15 @@ def _im2col(x, w, stride, pads):
 def _input_gradient_cpu(g, w, size, stride, pads):
     """dL/dx (B, H, W, C_in) of g = dL/dy (B, H', W', C_out)."""
     kh, kw, c_in, c_out = w.shape
+    if _pointwise((kh, kw), pads):
+        dx = jnp.dot(g, w[0, 0].T, preferred_element_type=_wide(g)).astype(g.dtype)
+        beyond = [(0, n - (m - 1) * stride - 1, stride - 1) for n, m in zip(size, g.shape[1:3], strict=True)]
+        return lax.pad(dx, jnp.zeros((), g.dtype), [(0, 0, 0), *beyond, (0, 0, 0)]) if stride > 1 else dx
     if stride == 1:  # the correlation of g with the flipped kernel
-        flipped = tuple((k - 1 - lo, n + k - 1 - m - (k - 1 - lo)) for k, n, m, (lo, _) in zip(
-            (kh, kw), size, g.shape[1:3], pads, strict=True))
+        flipped = tuple(
+            (k - 1 - lo, n + k - 1 - m - (k - 1 - lo))
+            for k, n, m, (lo, _) in zip((kh, kw), size, g.shape[1:3], pads, strict=True)
+        )
         if min(min(flipped)) >= 0:
             return _forward_cpu(g, jnp.flip(w, (0, 1)).swapaxes(2, 3), 1, flipped)
     if stride == 1 or c_in >= 32:
@@ -193,7 +208,10 @@ def _input_gradient_cpu(g, w, size, stride, pads):
 
 def _weight_gradient_cpu(x, g, size, stride, pads):
     """dL/dw (kh, kw, C_in, C_out) of x and g = dL/dy."""
-    wide = jnp.promote_types(x.dtype, jnp.float32)
+    if _pointwise(size, pads):
+        x = x[:, ::stride, ::stride].reshape(-1, x.shape[3])
+        return jnp.dot(x.T, g.reshape(-1, g.shape[3]), preferred_element_type=_wide(x)).astype(x.dtype)[None, None]
+    wide = _wide(x)
     work = g.size * size[0] * size[1] * x.shape[3]  # multiply-adds
     form = _crossed if _BEFORE_0_11 and max(size) <= 5 and work >= _WORK else _transposed
     return form(x.astype(wide), g.astype(wide), size, stride, pads).astype(x.dtype)
