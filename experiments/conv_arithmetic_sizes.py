@@ -10,8 +10,8 @@ from deepseq.nets import arithmetic
 from deepseq.nets.conv import conv2d
 from deepseq.nets.layers import Dense, dense
 
-# The notes' four exercises; their drawings are lost, but these kernels, as Dumoulin and Visin 2016 (arXiv 1603.07285) draw them,
-# give the sizes: image, kernel, stride, padding, and what the notes say comes out.
+# The notes' four exercises; their drawings are lost, but kernels as Dumoulin and Visin 2016 (arXiv 1603.07285) draw them give
+# the sizes: image, kernel, stride, padding, and what the notes say comes out.
 EXERCISES = ((4, 3, 1, 0, 2), (5, 3, 1, 1, 5), (5, 3, 2, 0, 2), (5, 3, 2, 1, 3))
 STACK = ((5, 5, 3, 4), (5, 5, 4, 10))  # the notes' two kernels on an image of 32 x 32 x 3
 EXERCISE = (3, 3, 128, 64)  # and the kernel whose parameters they ask for

@@ -126,7 +126,7 @@ def _features(given: Problem, name: str, params: Any, part: Part) -> np.ndarray:
 
 
 def _in_batches(compute: Callable[[np.ndarray], Array], images: np.ndarray) -> np.ndarray:
-    """``compute`` of all images, always as many at a time, so that it is compiled once; the last batch repeats its last image."""
+    """``compute`` of all images, always as many at a time, so that it is compiled once; the last batch repeats an image."""
     parts = []
     for start in range(0, len(images), AT_ONCE):
         index = np.minimum(np.arange(start, start + AT_ONCE), len(images) - 1)
