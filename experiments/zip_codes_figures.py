@@ -53,6 +53,7 @@ def errors(config: ConfigDict, found: Found) -> Figure:
                 )
         left.set_yscale("log")
         left.set_xlim(0, own.passes * 1.28)
+        left.set_xticks([tick for tick in left.get_xticks() if tick <= own.passes])
         left.set_xlabel("passes over the training images")
         left.set_ylabel("errors, %")
         left.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
@@ -69,8 +70,7 @@ def errors(config: ConfigDict, found: Found) -> Figure:
         names = [f"linear reader of\n{name}" if name in READERS else name for name, _ in rows]
         right.set_yticks(range(len(rows)), names)
         right.set_ylim(len(rows) - 0.5, -0.7)
-        right.set_xlim(0, None)
-        right.margins(x=0.15)
+        right.set_xlim(0, 1.1 * max(values.max() for _, values in rows))
         right.set_xlabel("test errors, %")
         for ax in (left, right):
             ax.spines[["top", "right"]].set_visible(False)
