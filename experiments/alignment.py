@@ -53,8 +53,13 @@ def run(config: ConfigDict, workdir: Path) -> None:
 def train_one(config: FrozenConfigDict, task: str, net: str, seed: int, stopping: Callable[[], bool]) -> dict:
     """The record of one net on one task from one seed; Interrupted where ``stopping`` said so."""
     tag = {"task": task, "net": net, "seed": seed}
-    given = TASKS[task](config, seed)
+    given = _task(config, task, seed)
     return tag | measured(config, _programs(config, task, net, given.vocabulary), given, tag, stopping)
+
+
+@functools.lru_cache(maxsize=len(TASKS))  # all nets of a seed are given the same
+def _task(config: FrozenConfigDict, task: str, seed: int) -> Task:
+    return TASKS[task](config, seed)
 
 
 @functools.cache  # one compilation for all seeds
