@@ -107,11 +107,14 @@ def _comparison(config: ConfigDict, found: Found) -> list[dict]:
         return []
     return [
         {
-            "quantity": f"{'training' if what.startswith('train') else 'test'} errors of the net of 1989, %",
+            "quantity": f"{'training' if what.startswith('train') else 'test'} errors of the net of 1989",
+            "unit": "%",
             "paper": printed,
+            "source": LECUN89,
             "ours": float(found.last("zip_codes", what).mean()),
             "interval": mean_interval(found.last("zip_codes", what)),
-            "source": LECUN89,
+            "n": len(found.runs["zip_codes"]),
+            "remark": "the same images and passes, another optimiser",
         }
         for what, printed in PRINTED.items()
     ]

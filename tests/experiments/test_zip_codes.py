@@ -125,6 +125,16 @@ def test_the_paper_is_compared_only_where_its_images_are_read():
     assert [row["paper"] for row in rows] == [0.14, 5.0] and rows[1]["ours"] == pytest.approx(5.2)
 
 
+def test_the_paper_tier_has_a_report(tmp_path):
+    config = get_config("paper")
+    (tmp_path / "config.json").write_text(config.to_json())
+    for record in synthetic(config, 5.0, (3, 2, 1)):
+        log.write(tmp_path / "metrics.jsonl", record)
+    assert main(["--config=configs/zip_codes.py:paper", "--report_only", f"--workdir={tmp_path}"]) == 0
+    report = (tmp_path / "report.html").read_text()
+    assert "test errors of the net of 1989" in report and "another optimiser" in report
+
+
 def test_an_unfinished_log_is_summarised_and_drawn():
     config = get_config()
     records = list(synthetic(config, 5.0, (3, 2, 1)))
