@@ -43,11 +43,13 @@ def errors(config: ConfigDict, found: Found) -> Figure:
         if net == "zip_codes" and own.data == "usps":
             for part, printed in PRINTED.items():
                 left.axhline(printed, color=PAPER, linewidth=1, linestyle=":")
+                below = part.startswith("test")  # where it does not meet its curve
                 left.annotate(
                     f"printed, {part.split()[0]}: {printed:g} %",
                     (0.45 * own.passes, printed),
-                    (0, 3),
+                    (0, -3 if below else 3),
                     textcoords="offset points",
+                    va="top" if below else "bottom",
                     color=PAPER,
                     fontsize=8,
                 )
