@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from experiments.zip_codes_summary import IMAGES, PRINTED, READERS, TITLES, Found
+from experiments.zip_codes_training import SHOWN
 
 TRAIN, TEST, PAPER = "#0072B2", "#D55E00", "0.35"  # Okabe and Ito 2008
-SHOWN = 8
 
 
 def draw(config: ConfigDict, records: Sequence[Mapping], summary: Mapping) -> dict[str, Figure]:

@@ -18,7 +18,7 @@ from experiments.zip_codes_nets import FEATURES, Part, Problem
 
 Array = jax.Array
 AT_ONCE = 500  # images that are tested at a time
-SHOWN = 16  # test images, of those that are misread, whose answers are recorded
+SHOWN = 8  # test images, of those that are misread, whose answers are recorded
 
 
 def train(config: ConfigDict, given: Problem, tag: dict[str, Any], stopping: Callable[[], bool]) -> dict[str, Any]:
@@ -55,7 +55,6 @@ def train(config: ConfigDict, given: Problem, tag: dict[str, Any], stopping: Cal
                               config.probe.penalties) for name, read in readers.items()},
         "wrong": {"images": given.test.images[wrong[:SHOWN], ..., 0].round(3), "labels": given.test.labels[wrong[:SHOWN]],
                   "answers": answers[wrong[:SHOWN]]},
-        "kernels": np.asarray(jax.tree.leaves(state.params)[0])[:, :, 0].round(4),
     }  # fmt: skip
 
 

@@ -15,8 +15,8 @@ norm.
     dense             1000
 
 Many know a later net by this name, with batch norm and 3x3 kernels in place of the 5x5; its weights do not fit here. The paper
-says that it normalises but not with which numbers: k = 1, alpha = 2e-5, n = 5, beta = 0.75, as its authors' published model
-has them.
+says that it normalises but not with which numbers: k = 1, alpha = 2e-5, n = 5, beta = 0.75, as later
+implementations have them.
 """
 
 from typing import NamedTuple

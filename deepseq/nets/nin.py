@@ -9,7 +9,7 @@
     global average pool                       10            966 986 parameters
 
 A convolution of 1x1 is a dense layer at every pixel: three make the small network that slides over the image. The paper prints
-neither kernels nor widths; these are the ones its authors published with it.
+neither kernels nor widths; these are the ones in common use.
 """
 
 from typing import NamedTuple

@@ -100,7 +100,6 @@ def synthetic(config, error, probes):
                     name: value + 0.1 * number * (k + 1) for k, (name, value) in enumerate(zip(READERS, probes, strict=True))
                 },
                 "wrong": {"images": [[[0.0] * 4] * 4], "labels": [3], "answers": [8]},
-                "kernels": [[[0.0]]],
             }
 
 
