@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from deepseq.nets import conv
+from deepseq.nets import conv, conv_cpu
 
 SEED = 20151210
 
@@ -16,9 +16,9 @@ SEED = 20151210
 @pytest.fixture(params=[False, True], ids=["transposed", "crossed"])
 def form(request, monkeypatch):
     """Both forms of the CPU code, whichever this version of JAX would choose."""
-    monkeypatch.setattr(conv, "_BEFORE_0_11", request.param)
-    monkeypatch.setattr(conv, "_WORK", 0)
-    monkeypatch.setattr(conv, "_BLOCK", 4000)  # several blocks, also for small images
+    monkeypatch.setattr(conv_cpu, "_BEFORE_0_11", request.param)
+    monkeypatch.setattr(conv_cpu, "_WORK", 0)
+    monkeypatch.setattr(conv_cpu, "_BLOCK", 4000)  # several blocks, also for small images
     jax.clear_caches()
     return request.param
 
