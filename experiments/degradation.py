@@ -25,10 +25,11 @@ from deepseq.nets.layers import Net
 from deepseq.train import log
 from deepseq.train.augment import normalise, pad_crop_flip
 from deepseq.train.checkpoints import Checkpoints
+from deepseq.train.devices import data_parallel
 from deepseq.train.loop import fit, interruption
 from deepseq.train.optimizers import sgd, step_decay
 from deepseq.train.order import batches
-from deepseq.train.step import TrainState, evaluate, initial_state, jit_step, train_step
+from deepseq.train.step import TrainState, evaluate, initial_state, train_step
 from experiments import degradation_measures as measures
 from experiments import progress
 from experiments.command_line import UsageError, choose, require
@@ -166,7 +167,7 @@ def course(config: ConfigDict, data: Splits, name: str, net: Net) -> Course:
         return record
 
     step = train_step(net.apply, optimizer, prepare=prepare, momentum=train.bn_momentum)
-    return Course(initial_state(net.init, net.apply, optimizer, images.shape[1:]), jit_step(step), observe, conclude)
+    return Course(initial_state(net.init, net.apply, optimizer, images.shape[1:]), data_parallel(step), observe, conclude)
 
 
 def _train(config, course: Course, data, metrics, tag, checkpoints, report, stopping) -> None:

@@ -26,9 +26,9 @@ from deepseq.nets.layers import Net
 from deepseq.nets.ngram import log_probabilities
 from deepseq.train import log
 from deepseq.train.checkpoints import Checkpoints
+from deepseq.train.devices import data_parallel
 from deepseq.train.language import chunk_gradient, chunks, evaluate, zero_carry
 from deepseq.train.loop import fit, interruption
-from deepseq.train.step import jit_step
 from deepseq.train.stream import StreamState, begin, stream_step
 from experiments import progress
 from experiments.command_line import UsageError, choose, require
@@ -152,7 +152,7 @@ def course(config: ConfigDict, own: Recipe) -> Course:
         params = own.net.init(key)
         return begin(params, own.optimizer, zero_carry(own.net.apply, params, own.batch))
 
-    step = jit_step(stream_step(chunk_gradient(own.net.apply), own.optimizer))
+    step = data_parallel(stream_step(chunk_gradient(own.net.apply), own.optimizer), axis=1)
     return Course(own, initial, step, lambda state, symbols: score(state.params, symbols))
 
 

@@ -15,10 +15,11 @@ from deepseq.nets import decoding
 from deepseq.nets.attentive import alignments as attentive_alignments
 from deepseq.nets.seq2seq import Seq2Seq
 from deepseq.nets.transformer_alignments import alignments as transformer_alignments
+from deepseq.train.devices import data_parallel
 from deepseq.train.losses import smoothed_cross_entropy
 from deepseq.train.optimizers import noam
 from deepseq.train.sequences import clipped, sequence_step, start
-from deepseq.train.step import TrainState, jit_step
+from deepseq.train.step import TrainState
 from experiments.translation_batches import Batch, Shape, in_order, rows_of, shapes, take
 from experiments.translation_corpora import Corpus, until_end
 from experiments.translation_nets import parameters
@@ -100,7 +101,7 @@ def course(config: ConfigDict, name: str, net: Seq2Seq, corpus: Corpus) -> Cours
         return {"parameters": parameters(net), "test": test, "shown": shown}
 
     initial = jax.jit(lambda key: start(net.init(key), adam))
-    return Course(initial, jit_step(sequence_step(loss, adam)), found, observe, conclude)
+    return Course(initial, data_parallel(sequence_step(loss, adam)), found, observe, conclude)
 
 
 def wide(found: Sequence[Shape], pairs: Pairs, tokens: int) -> list[Shape]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from deepseq.train import log as metrics_log
 from deepseq.train.checkpoints import CheckpointError, Checkpoints
+from deepseq.train.devices import on_first
 from deepseq.train.step import Batch, TrainState
 
 _AHEAD = 8  # steps the host may queue before it waits: enough to keep the device busy, few enough to stop at once
@@ -98,7 +99,7 @@ def fit(
         if done % every == 0 or last:
             means = _means(pending)
             pending.clear()
-            metrics_log.write(log, _record({**tag, "step": done, **means}, observe(state)))
+            metrics_log.write(log, _record({**tag, "step": done, **means}, observe(on_first(state))))
             if not math.isfinite(means["loss"]):
                 checkpoints.wait()
                 raise Diverged(done, tag)
@@ -107,7 +108,7 @@ def fit(
             checkpoints.save(done, state)
         tick(done)
     checkpoints.wait()
-    return state
+    return on_first(state)
 
 
 @contextlib.contextmanager

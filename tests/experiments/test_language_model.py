@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -83,6 +86,14 @@ def test_smoke(finished):
     assert drawn < {path.name for path in finished.iterdir()}
     by_net = {r["net"]: r for r in records if r.get("final") and r["seed"] == 0}
     assert by_net["lstm"]["test"] < math.log(94)  # better than not knowing anything
+
+
+def test_two_devices_train_as_one(finished, tmp_path):
+    command = [sys.executable, "-m", "experiments.run", COMMAND, f"--workdir={tmp_path / 'run'}", "--config.nets=lstm"]
+    subprocess.run(command, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, check=True, capture_output=True)
+    ours = {r["seed"]: r["test"] for r in log.read(tmp_path / "run" / "metrics.jsonl") if r.get("final")}
+    theirs = {r["seed"]: r["test"] for r in log.read(finished / "metrics.jsonl") if r.get("final") and r["net"] == "lstm"}
+    assert ours == pytest.approx(theirs, rel=1e-5) and len(ours) == 2
 
 
 def test_the_logged_counts_are_the_model_s(finished):

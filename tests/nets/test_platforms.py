@@ -77,24 +77,32 @@ def test_step_is_traced_once_for_all_seeds():
 
 SCRIPT = """
 import jax, numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from deepseq.train.devices import data_parallel, on_first
 from tests_nets_test_platforms import NETS, batch, training
 assert jax.device_count() == 8
 initial, step = training(NETS["resnet.cifar(8)"])
-step = jax.jit(step)
-state, b = initial(jax.random.key(0)), batch(16)
-mesh = Mesh(np.array(jax.devices()), ("batch",))
-rows, everywhere = NamedSharding(mesh, P("batch")), NamedSharding(mesh, P())
-sharded = b._replace(images=jax.device_put(b.images, rows), labels=jax.device_put(b.labels, rows),
-                     key=jax.device_put(b.key, everywhere))
-several = jax.device_put(state, everywhere)
-assert len(sharded.images.addressable_shards) == 8 and sharded.images.addressable_shards[0].data.shape[0] == 2
+parts = []
+
+def seen(state, batch):
+    jax.debug.inspect_array_sharding(batch.images, callback=lambda s: parts.append(s.shard_shape(batch.images.shape)))
+    return step(state, batch)
+
+alone, together = jax.jit(step), data_parallel(seen)
+state, several, b = initial(jax.random.key(0)), initial(jax.random.key(0)), batch(16)
 for _ in range(3):
-    state, one = step(state, b)
-    several, eight = step(several, sharded)
+    state, one = alone(state, b)
+    several, eight = together(several, b)
+assert parts == [(2, *b.images.shape[1:])], parts  # traced once, two images on every device
+assert all(len(leaf.devices()) == 8 for leaf in jax.tree.leaves(several))
+several = on_first(several)
+assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(several))
 np.testing.assert_allclose(one["loss"], eight["loss"], rtol=1e-4)
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.params, several.params)
 jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.running, several.running)
+time_major = data_parallel(lambda total, xs: (total + xs.sum((0, 1)), {}), axis=1)
+for width in (16, 7):  # divided, and whole on every device where it cannot be
+    xs = np.arange(3 * width * 2.0, dtype=np.float32).reshape(3, width, 2)
+    np.testing.assert_allclose(time_major(np.ones(2, np.float32), xs)[0], 1 + xs.sum((0, 1)))
 print("equal")
 """
 
