@@ -127,49 +127,79 @@ class Conv(nn.Module):
         return torch.relu(self.conv(x))
 
 
-class Inception(nn.Module):
-    def __init__(self, c_in, one, three_reduce, three, five_reduce, five, pool):
+class ConvBN(nn.Module):
+    def __init__(self, *args, **how):
         super().__init__()
-        self.branch1 = Conv(c_in, one, 1)
-        self.branch2 = nn.Sequential(Conv(c_in, three_reduce, 1), Conv(three_reduce, three, 3, padding=1))
-        self.branch3 = nn.Sequential(Conv(c_in, five_reduce, 1), Conv(five_reduce, five, 5, padding=2))
-        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), Conv(c_in, pool, 1))
+        self.conv = nn.Conv2d(*args, bias=False, **how)
+        self.bn = nn.BatchNorm2d(self.conv.out_channels, eps=1e-3)
+
+    def forward(self, x):
+        return torch.relu(self.bn(self.conv(x)))
+
+
+class Inception(nn.Module):
+    def __init__(self, unit, size, c_in, one, three_reduce, three, five_reduce, five, pool):
+        super().__init__()
+        self.branch1 = unit(c_in, one, 1)
+        self.branch2 = nn.Sequential(unit(c_in, three_reduce, 1), unit(three_reduce, three, 3, padding=1))
+        self.branch3 = nn.Sequential(unit(c_in, five_reduce, 1), unit(five_reduce, five, size, padding=size // 2))
+        self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), unit(c_in, pool, 1))
 
     def forward(self, x):
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], 1)
 
 
 class Auxiliary(nn.Module):
-    def __init__(self, c_in, side, classes):
+    def __init__(self, unit, pool, c_in, side, classes):
         super().__init__()
-        self.conv, self.fc1, self.fc2 = Conv(c_in, 128, 1), nn.Linear(128 * side**2, 1024), nn.Linear(1024, classes)
+        self.conv, self.fc1, self.fc2 = unit(c_in, 128, 1), nn.Linear(128 * side**2, 1024), nn.Linear(1024, classes)
+        self.pool = pool
 
     def forward(self, x):
-        x = self.conv(nn.functional.avg_pool2d(x, 5, 3)).flatten(1)
+        x = self.conv(self.pool(x)).flatten(1)
         return self.fc2(torch.relu(self.fc1(x)))
 
 
-class GoogLeNet(nn.Module):
+class _GoogLeNet(nn.Module):
+    def __init__(self, table, unit, size, pool, classes, side):
+        super().__init__()
+        self.conv1, self.conv2, self.conv3 = unit(3, 64, 7, stride=2, padding=3), unit(64, 64, 1), unit(64, 192, 3, padding=1)
+        c_in = 192
+        for name, row in table.items():
+            setattr(self, f"inception{name}", Inception(unit, size, c_in, *row))
+            c_in = row[0] + row[2] + row[4] + row[5]
+        self.names, self.fc = tuple(table), nn.Linear(c_in, classes)
+        self.aux1, self.aux2 = (Auxiliary(unit, pool, c, side, classes) for c in (512, 528)) if side else (None, None)
+
+    def _blocks(self, x, last):
+        half_way = {}
+        for name in self.names:
+            if name in ("4a", "5a"):
+                x = nn.functional.max_pool2d(x, last if name == "5a" else 3, 2, ceil_mode=True)
+            x = half_way[name] = getattr(self, f"inception{name}")(x)
+        main = self.fc(x.mean((2, 3)))
+        return main if self.aux1 is None else (main, self.aux1(half_way["4a"]), self.aux2(half_way["4d"]))
+
+
+class GoogLeNet(_GoogLeNet):
     """With the paper's 5x5 kernels and biases, and without batch norm, other than torchvision's."""
 
     def __init__(self, table, classes, side):
-        super().__init__()
-        self.conv1, self.conv2, self.conv3 = Conv(3, 64, 7, stride=2, padding=3), Conv(64, 64, 1), Conv(64, 192, 3, padding=1)
-        c_in = 192
-        for name, row in table.items():
-            setattr(self, f"inception{name}", Inception(c_in, *row))
-            c_in = row[0] + row[2] + row[4] + row[5]
-        self.names, self.fc = tuple(table), nn.Linear(c_in, classes)
-        self.aux1, self.aux2 = (Auxiliary(c, side, classes) for c in (512, 528)) if side else (None, None)
+        super().__init__(table, Conv, 5, nn.AvgPool2d(5, 3), classes, side)
         self.norm = nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0)
 
     def forward(self, x):
-        def pool(x):
-            return nn.functional.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = self.norm(nn.functional.max_pool2d(self.conv1(x), 3, 2, ceil_mode=True))
+        x = self.norm(self.conv3(self.conv2(x)))
+        return self._blocks(nn.functional.max_pool2d(x, 3, 2, ceil_mode=True), 3)
 
-        x = pool(self.norm(self.conv3(self.conv2(self.norm(pool(self.conv1(x)))))))
-        half_way = {}
-        for name in self.names:
-            x = half_way[name] = getattr(self, f"inception{name}")(pool(x) if name in ("4a", "5a") else x)
-        main = self.fc(x.mean((2, 3)))
-        return main if self.aux1 is None else (main, self.aux1(half_way["4a"]), self.aux2(half_way["4d"]))
+
+class GoogLeNetBatchNorm(_GoogLeNet):
+    """torchvision's."""
+
+    def __init__(self, table, classes, side):
+        super().__init__(table, ConvBN, 3, nn.AdaptiveAvgPool2d(4), classes, side)
+
+    def forward(self, x):
+        x = self.conv3(self.conv2(nn.functional.max_pool2d(self.conv1(x), 3, 2, ceil_mode=True)))
+        return self._blocks(nn.functional.max_pool2d(x, 3, 2, ceil_mode=True), 2)

@@ -14,11 +14,12 @@ norm.
     mean, dropout     1024
     dense             1000
 
-Many know a later net by this name, with batch norm and 3x3 kernels in place of the 5x5; its weights do not fit here. The paper
-says that it normalises but not with which numbers: k = 1, alpha = 2e-5, n = 5, beta = 0.75, as later
-implementations have them.
+Many know a later net by this name, with batch norm and 3x3 kernels in place of the 5x5: it is ``googlenet_batch_norm``. The
+paper says that it normalises but not with which numbers: k = 1, alpha = 2e-5, n = 5, beta = 0.75, as later implementations
+have them.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -42,6 +43,7 @@ TABLE = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
+HALF_WAY = ("4a", "4d")  # what the auxiliary classifiers look at
 SMALLEST = 31  # pixels, of which the last pooling finds two
 SMALLEST_WITH_AUXILIARY = 79  # pixels, of which 4a has the 5x5 that the auxiliary classifiers' pooling takes
 
@@ -98,7 +100,7 @@ def googlenet(classes: int = 1000, in_channels: int = 3) -> Net:
         x, _ = _body(params, x)
         return dense(params.fc, dropout(0.4, key, global_average_pool(x))), ()
 
-    return Net(lambda key: he_normal(key, _table(classes, in_channels, ())), apply)
+    return Net(lambda key: he_normal(key, table(_conv, 5, classes, in_channels)), apply)
 
 
 def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Net:
@@ -112,13 +114,6 @@ def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int 
         raise ValueError(f"googlenet.with_auxiliary: image_size is {image_size}, but the smallest is {SMALLEST_WITH_AUXILIARY}")
     side = (-(-image_size // 2) // 8 - 5) // 3 + 1  # half of it, three poolings, and that of the classifiers
 
-    def init(key: Array) -> GoogLeNet:
-        auxiliary = tuple(
-            Auxiliary(_conv(1, _outputs(name), 128), _dense(side * side * 128, 1024), _dense(1024, classes))
-            for name in ("4a", "4d")
-        )
-        return he_normal(key, _table(classes, in_channels, auxiliary))
-
     def apply(params: GoogLeNet, x: Array, *, running=(), key: Array | None):
         del running
         check_images("googlenet.with_auxiliary", x, in_channels, image_size)
@@ -128,10 +123,10 @@ def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int 
         keys = (None,) * 3 if key is None else jax.random.split(key, 3)
         x, half_way = _body(params, x)
         main = dense(params.fc, dropout(0.4, keys[0], global_average_pool(x)))
-        others = (_classify(p, half_way[name], k) for p, name, k in zip(params.auxiliary, ("4a", "4d"), keys[1:], strict=True))
+        others = (_classify(p, half_way[name], k) for p, name, k in zip(params.auxiliary, HALF_WAY, keys[1:], strict=True))
         return Logits(main, *others), ()
 
-    return Net(init, apply)
+    return Net(lambda key: he_normal(key, table(_conv, 5, classes, in_channels, side)), apply)
 
 
 def inception(params: Inception, x: Array) -> Array:
@@ -170,19 +165,21 @@ def _normalise(x: Array) -> Array:
     return local_response_norm(x, k=1.0, alpha=2e-5)
 
 
-def _table(classes: int, in_channels: int, auxiliary: tuple) -> GoogLeNet:
-    inputs, blocks = 192, []
-    for name, (one, three_reduce, three, five_reduce, five, pool) in TABLE.items():
-        reduced = (_conv(1, inputs, three_reduce), _conv(3, three_reduce, three), _conv(1, inputs, five_reduce))
-        blocks.append(Inception(_conv(1, inputs, one), *reduced, _conv(5, five_reduce, five), _conv(1, inputs, pool)))
-        inputs = _outputs(name)
-    first = _conv(7, in_channels, 64), _conv(1, 64, 64), _conv(3, 64, 192)
+def table(conv: Callable, five: int, classes: int, in_channels: int, side: int | None = None) -> GoogLeNet:
+    """What ``he_normal`` makes the net's parameters of: ``conv(size, c_in, c_out)`` for each convolution.
+
+    ``five`` is the kernel of the "5x5" branch; the auxiliary classifiers, if any, see ``side`` x ``side`` pixels.
+    """
+    inputs, blocks, outputs = 192, [], {}
+    for name, (one, three_reduce, three, five_reduce, five_out, pool) in TABLE.items():
+        reduced = (conv(1, inputs, three_reduce), conv(3, three_reduce, three), conv(1, inputs, five_reduce))
+        blocks.append(Inception(conv(1, inputs, one), *reduced, conv(five, five_reduce, five_out), conv(1, inputs, pool)))
+        inputs = outputs[name] = one + three + five_out + pool
+    auxiliary = () if side is None else tuple(
+        Auxiliary(conv(1, outputs[name], 128), _dense(side * side * 128, 1024), _dense(1024, classes)) for name in HALF_WAY
+    )  # fmt: skip
+    first = conv(7, in_channels, 64), conv(1, 64, 64), conv(3, 64, 192)
     return GoogLeNet(*first, tuple(blocks), _dense(inputs, classes), auxiliary)
-
-
-def _outputs(name: str) -> int:
-    one, _, three, _, five, pool = TABLE[name]
-    return one + three + five + pool
 
 
 def _conv(size: int, c_in: int, c_out: int) -> Conv:

@@ -1,5 +1,6 @@
 """The layers every image net is built of: convolution with a bias, batch normalisation, dense, dropout, mean of the pixels."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from deepseq.nets.conv import Pads, conv2d
 
 Array = jax.Array
 
-EPSILON = 1e-5  # of every batch normalisation here, as in Caffe's and torch's
+EPSILON = 1e-5  # of normalisations, where nothing else is said, as in Caffe's and torch's
 
 
 class Net(NamedTuple):
@@ -90,16 +91,19 @@ def global_average_pool(x: Array) -> Array:
     return x.mean(axis=(1, 2))
 
 
-def batch_norm(params: BatchNorm, x: Array, running: Moments | None) -> tuple[Array, Moments]:
+def batch_norm(
+    params: BatchNorm, x: Array, running: Moments | None, *, epsilon: float = EPSILON
+) -> tuple[Array, Moments]:
     """Batch normalisation over all axes but the last: (..., C) -> (..., C) (Ioffe, Szegedy 2015, Algorithm 1).
 
     Args:
       params: gamma and beta, (C,).
       x: (B, C) or (B, H, W, C).
       running: moments to normalise by, or None for those of the batch.
+      epsilon: added to the variance.
 
     Returns:
-      y = gamma (x - mean) / sqrt(var + 1e-5) + beta in x's dtype, and the moments used (float32, biased variance);
+      y = gamma (x - mean) / sqrt(var + epsilon) + beta in x's dtype, and the moments used (float32, biased variance);
       reverse-mode gradients flow through both. If the first image's mean is z standard deviations from the
       batch's, the rounding error of var grows by 1 + z^2: below 1e-4 at mean 1000 and deviation 0.01.
 
@@ -112,18 +116,18 @@ def batch_norm(params: BatchNorm, x: Array, running: Moments | None) -> tuple[Ar
             "whose last axis is the channels"
         )
     if running is None:
-        y, mean, var = _normalise(x, params.gamma, params.beta)
+        y, mean, var = _normalise(x, params.gamma, params.beta, epsilon)
         return y, Moments(mean, var)
-    scale = params.gamma * jax.lax.rsqrt(running.var + EPSILON)
+    scale = params.gamma * jax.lax.rsqrt(running.var + epsilon)
     return ((x - running.mean) * scale + params.beta).astype(x.dtype), running
 
 
-@jax.custom_vjp
-def _normalise(x, gamma, beta):
-    return _normalise_fwd(x, gamma, beta)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _normalise(x, gamma, beta, epsilon):
+    return _normalise_fwd(x, gamma, beta, epsilon)[0]
 
 
-def _normalise_fwd(x, gamma, beta):
+def _normalise_fwd(x, gamma, beta, epsilon):
     axes = tuple(range(x.ndim - 1))
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     # One pass, sum d and sum d^2. Any shift gives the same moments; one near the mean leaves nothing to cancel.
@@ -132,12 +136,13 @@ def _normalise_fwd(x, gamma, beta):
     mean_d = d.mean(axes)
     mean = shift + mean_d
     var = jnp.maximum((d * d).mean(axes) - mean_d * mean_d, 0)
-    inverse = jax.lax.rsqrt(var + EPSILON)
+    inverse = jax.lax.rsqrt(var + epsilon)
     y = (wide - mean) * (gamma * inverse) + beta
     return (y.astype(x.dtype), mean, var), (x, mean, inverse, gamma, beta)
 
 
-def _normalise_bwd(saved, cotangents):
+def _normalise_bwd(epsilon, saved, cotangents):
+    del epsilon
     x, mean, inverse, gamma, beta = saved
     dy, dmean, dvar = cotangents
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]

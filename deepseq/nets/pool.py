@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 Array = jax.Array
@@ -43,6 +44,26 @@ def average_pool(x: Array, size: int, *, stride: int | None = None, padding: str
         return _windows(jnp.add, jnp.pad(x, ((0, 0), *pads, (0, 0))), size, stride)
 
     return total(x) / total(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def adaptive_average_pool(x: Array, size: int) -> Array:
+    """Means over size x size windows that cover the image, whatever its size: (B, H, W, C) -> (B, size, size, C).
+
+    Window i of n pixels is floor(i n / size) to ceil((i + 1) n / size); neighbours overlap where ``size`` does not divide n.
+    ValueError for images that are none, or a size below 1.
+    """
+    if x.ndim != 4 or 0 in x.shape or size < 1:
+        raise ValueError(f"adaptive_average_pool: x {x.shape} must be (B, H, W, C), not empty, and the size {size} at least 1")
+    rows, columns = (_window_means(n, size).astype(x.dtype) for n in x.shape[1:3])
+    return jnp.einsum("ih,bhwc,jw->bijc", rows, x, columns)
+
+
+def _window_means(n: int, size: int) -> np.ndarray:
+    """(size, n): row i takes the mean of window i."""
+    first, pixels = np.arange(size)[:, None], np.arange(n)
+    within = (pixels >= first * n // size) & (pixels < -(-(first + 1) * n // size))
+    return within / within.sum(1, keepdims=True)
 
 
 @functools.partial(jax.jit, static_argnames=("size", "k", "alpha", "beta"))

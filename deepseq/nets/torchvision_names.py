@@ -14,6 +14,7 @@ from deepseq.nets import alexnet, densenet, googlenet, resnet, vgg
 from deepseq.nets.layers import BatchNorm, Conv, Dense, Moments
 
 Names = tuple[Any, Any]  # of the parameters and of the moments
+BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")  # of an inception
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +63,38 @@ def names_of_vgg(params: vgg.VGG, moments: tuple = ()) -> Names:
 
 
 def names_of_googlenet(params: googlenet.GoogLeNet, moments: tuple = ()) -> Names:
-    """torchvision's places in googlenet. Its own weights are another net's, with batch norm and without 5x5 kernels."""
-    places = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
-    blocks = (googlenet.Inception(*(_conv(f"inception{name}.{place}.conv") for place in places)) for name in googlenet.TABLE)
+    """torchvision's places in the paper's net; its own net is ``googlenet_batch_norm``."""
+    blocks = (
+        googlenet.Inception(*(_conv(f"inception{name}.{place}.conv") for place in BRANCHES)) for name in googlenet.TABLE
+    )
     auxiliary = []
     for i, classifier in enumerate(params.auxiliary, start=1):
         fc1 = _dense_of_maps(f"aux{i}.fc1", classifier.fc1.w, classifier.conv.w.shape[-1])
         auxiliary.append(googlenet.Auxiliary(_conv(f"aux{i}.conv.conv"), fc1, _dense(f"aux{i}.fc2")))
     first = (_conv(f"conv{i}.conv") for i in (1, 2, 3))
     return googlenet.GoogLeNet(*first, tuple(blocks), _dense("fc"), tuple(auxiliary)), moments
+
+
+def names_of_googlenet_batch_norm(params: googlenet.GoogLeNet, moments: googlenet.GoogLeNet) -> Names:
+    """torchvision's googlenet, ``googlenet_batch_norm``."""
+
+    def unit(place: str) -> tuple[Any, Any]:
+        return _conv_bn(f"{place}.conv", f"{place}.bn")
+
+    first = [unit(f"conv{i}") for i in (1, 2, 3)]
+    blocks = [[unit(f"inception{name}.{place}") for place in BRANCHES] for name in googlenet.TABLE]
+    names = []
+    for i in range(2):
+        inceptions = tuple(googlenet.Inception(*(pair[i] for pair in block)) for block in blocks)
+        names.append(googlenet.GoogLeNet(*(pair[i] for pair in first), inceptions, (), ()))
+    auxiliary = [[], []]
+    for number, classifier in enumerate(params.auxiliary, start=1):
+        conv, seen = unit(f"aux{number}.conv")
+        fc1 = _dense_of_maps(f"aux{number}.fc1", classifier.fc1.w, classifier.conv.w.shape[-1])
+        auxiliary[0].append(googlenet.Auxiliary(conv, fc1, _dense(f"aux{number}.fc2")))
+        auxiliary[1].append(googlenet.Auxiliary(seen, (), ()))
+    of_params, of_moments = (net._replace(auxiliary=tuple(heads)) for net, heads in zip(names, auxiliary, strict=True))
+    return of_params._replace(fc=_dense("fc")), of_moments
 
 
 def names_of_resnet(params: resnet.ResNet, moments: resnet.ResNet) -> Names:

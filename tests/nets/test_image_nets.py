@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepseq.nets import alexnet, densenet, googlenet, lenet, nin, preact_resnet, resnet, vgg
+from deepseq.nets import alexnet, densenet, googlenet, googlenet_batch_norm, lenet, nin, preact_resnet, resnet, vgg
 from deepseq.nets import torchvision_names as names
 
 KEY = jax.random.key(0)
@@ -23,6 +23,8 @@ COUNTS = {
     "nin": (nin.nin, 966_986),
     "googlenet": (googlenet.googlenet, 6_998_552),
     "googlenet, auxiliary": (googlenet.with_auxiliary, 13_378_280),
+    "googlenet, batch norm": (googlenet_batch_norm.googlenet, 6_624_904),
+    "googlenet, batch norm, auxiliary": (googlenet_batch_norm.with_auxiliary, 13_004_888),
     "resnet 18": (lambda: resnet.imagenet(18), 11_689_512),
     "resnet 34": (lambda: resnet.imagenet(34), 21_797_672),
     "resnet 34 A": (lambda: resnet.imagenet(34, "A"), 21_623_848),
@@ -72,6 +74,18 @@ TORCH = {  # ours, theirs, size of the images, which names
         79,
         names.names_of_googlenet,
     ),
+    "googlenet, batch norm": (
+        lambda: googlenet_batch_norm.googlenet(7),
+        lambda t: t.GoogLeNetBatchNorm(googlenet.TABLE, 7, 0),
+        45,
+        names.names_of_googlenet_batch_norm,
+    ),
+    "googlenet, batch norm, auxiliary": (
+        lambda: googlenet_batch_norm.with_auxiliary(7),
+        lambda t: t.GoogLeNetBatchNorm(googlenet.TABLE, 7, 4),
+        101,
+        names.names_of_googlenet_batch_norm,
+    ),
     "resnet 18": (
         lambda: resnet.imagenet(18, classes=7),
         lambda t: t.ResNet((2, 2, 2, 2), False, 7),
@@ -86,6 +100,10 @@ TORCH = {  # ours, theirs, size of the images, which names
         names.names_of_densenet,
     ),
 }
+
+
+# Fifty norms over a few pixels would magnify every rounding.
+BY_KNOWN_MOMENTS = "googlenet, batch norm, auxiliary", "resnet 50", "densenet 121"
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -127,7 +145,7 @@ def test_torch_s_weights_give_torch_s_logits(name, tmp_path):
                 np.testing.assert_array_equal(saved[key], value)
 
 
-@pytest.mark.parametrize("name", ["one tower", "vgg 11", "auxiliary", "resnet 18", "resnet 50"])
+@pytest.mark.parametrize("name", ["one tower", "vgg 11", "auxiliary", *BY_KNOWN_MOMENTS, "resnet 18"])
 def test_gradients_equal_torch_s(name):
     torch = pytest.importorskip("torch", reason="parity with PyTorch needs torch")
     from benchmarks import torch_image_nets
@@ -145,7 +163,7 @@ def test_gradients_equal_torch_s(name):
     state = {key: value.numpy() for key, value in theirs.state_dict().items()}
     params = jax.tree.map(lambda entry, s: jnp.asarray(entry.ours(state[entry.name], s.shape)), where, shapes)
     running = None
-    if name == "resnet 50":  # fifty norms over a few pixels would magnify every rounding
+    if name in BY_KNOWN_MOMENTS:
         theirs.eval()
         running = jax.tree.map(lambda entry, s: jnp.asarray(entry.ours(state[entry.name], s.shape)), of_moments, moments)
     theirs_y = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
@@ -175,10 +193,12 @@ SMALLEST = {
     "googlenet": lambda n: (googlenet.googlenet(3), n),
     "googlenet.with_auxiliary": lambda n: (googlenet.with_auxiliary(3, n), n),
     "nin": lambda n: (nin.nin(3), n),
+    "googlenet_batch_norm": lambda n: (googlenet_batch_norm.googlenet(3), n),
+    "googlenet_batch_norm.with_auxiliary": lambda n: (googlenet_batch_norm.with_auxiliary(3), n),
     "densenet.imagenet": lambda n: (densenet.imagenet(121, 3), n),
     "densenet.cifar": lambda n: (densenet.cifar(7, 2, classes=3), n),
 }
-PIXELS = (67, 63, 32, 31, 79, 4, 29, 4)
+PIXELS = (67, 63, 32, 31, 79, 4, 31, 31, 29, 4)
 
 
 @pytest.mark.parametrize(("name", "least"), list(zip(SMALLEST, PIXELS, strict=True)))
@@ -218,7 +238,7 @@ def test_nets_that_do_not_exist(make, message):
     (lenet.zip_codes(), (2, 16, 16, 3)), (lenet.lenet5(BITMAPS), (2, 28, 28, 1)), (lenet.full_lenet5(), (2, 28, 28, 3)),
     (lenet.full_lenet5(), (2, 30, 30, 1)), (alexnet.single_tower(3, 63), (2, 64, 64, 3)), (nin.nin(), (2, 8, 8, 1)),
     (vgg.vgg(11, 3, 32), (2, 33, 33, 3)), (googlenet.with_auxiliary(3, 79), (2, 80, 80, 3)),
-    (resnet.imagenet(18), (2, 8, 8, 1)),
+    (resnet.imagenet(18), (2, 8, 8, 1)), (googlenet_batch_norm.googlenet(3), (2, 64, 64, 1)),
     (densenet.cifar(7, 2), (8, 8, 3)), (preact_resnet.cifar(8), (2, 8, 8, 4)),
 ])  # fmt: skip
 def test_other_images_are_refused(net, shape):
@@ -228,7 +248,8 @@ def test_other_images_are_refused(net, shape):
 
 DROPS = [
     (alexnet.alexnet(3, 67), 67, 2), (alexnet.single_tower(3, 63), 63, 2), (vgg.vgg(11, 3, 32), 32, 2), (nin.nin(3), 8, 2),
-    (googlenet.googlenet(3), 31, 1), (googlenet.with_auxiliary(3, 79), 79, 3), (resnet.imagenet(18), 8, 0),
+    (googlenet.googlenet(3), 31, 1), (googlenet.with_auxiliary(3, 79), 79, 3),
+    (googlenet_batch_norm.googlenet(3), 31, 1), (googlenet_batch_norm.with_auxiliary(3), 31, 3), (resnet.imagenet(18), 8, 0),
 ]  # fmt: skip
 
 

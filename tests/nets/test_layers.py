@@ -44,10 +44,11 @@ def test_batch_norm_equals_numpy(shape):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("epsilon", [1e-5, 0.1])
 @pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
-def test_batch_norm_equals_linen(shape):
+def test_batch_norm_equals_linen(shape, epsilon):
     x, params, weights = draw(shape)
-    linen = nn.BatchNorm(use_running_average=False, momentum=0.0, epsilon=1e-5)
+    linen = nn.BatchNorm(use_running_average=False, momentum=0.0, epsilon=epsilon)
     stats = linen.init(jax.random.key(0), x)["batch_stats"]
 
     def theirs(params, x):
@@ -56,7 +57,7 @@ def test_batch_norm_equals_linen(shape):
         return (y * weights).sum(), (y, new["batch_stats"]["mean"], new["batch_stats"]["var"])
 
     def ours(params, x):
-        y, moments = batch_norm(params, x, None)
+        y, moments = batch_norm(params, x, None, epsilon=epsilon)
         return (y * weights).sum(), (y, *moments)
 
     (_, a), da = jax.value_and_grad(ours, (0, 1), has_aux=True)(params, x)

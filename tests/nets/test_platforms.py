@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from deepseq.nets import alexnet, densenet, googlenet, lenet, nin, preact_resnet, resnet, vgg
+from deepseq.nets import alexnet, densenet, googlenet, googlenet_batch_norm, lenet, nin, preact_resnet, resnet, vgg
 from deepseq.train.losses import cross_entropy, squared_error, with_auxiliary
 from deepseq.train.optimizers import sgd
 from deepseq.train.step import Batch, initial_state, jit_step, train_step
@@ -32,6 +32,8 @@ OTHERS = {  # the images, and the loss where it is not the usual one
     "nin": (nin.nin(), (8, 8, 3), cross_entropy),
     "googlenet": (googlenet.googlenet(10), (31, 31, 3), cross_entropy),
     "googlenet.with_auxiliary": (googlenet.with_auxiliary(10, 79), (79, 79, 3), with_auxiliary()),
+    "googlenet_batch_norm": (googlenet_batch_norm.googlenet(10), (31, 31, 3), cross_entropy),
+    "googlenet_batch_norm.with_auxiliary": (googlenet_batch_norm.with_auxiliary(10), (31, 31, 3), with_auxiliary()),
     "resnet.imagenet(18)": (resnet.imagenet(18, classes=10), (33, 33, 3), cross_entropy),
     "resnet.imagenet(50)": (resnet.imagenet(50, classes=10), (33, 33, 3), cross_entropy),
     "preact_resnet.cifar(8)": (preact_resnet.cifar(8), (9, 9, 3), cross_entropy),

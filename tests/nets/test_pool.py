@@ -116,3 +116,29 @@ def test_local_response_norm(size):
 def test_what_does_not_fit(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(14, 14, 4), (4, 4, 4), (5, 9, 4), (2, 1, 4), (7, 7, 1), (13, 12, 5)])
+def test_adaptive_pooling(height, width, size):
+    x = jnp.asarray(IMAGES[:, :1, :1] + IMAGES[:, :height, :width] if height < 14 else np.resize(IMAGES, (2, 14, 14, 3)))
+    y, pull = jax.vjp(lambda x: pool.adaptive_average_pool(x, size), x)
+    assert y.shape == (2, size, size, 3)
+    edges = [[(i * n // size, -(-(i + 1) * n // size)) for i in range(size)] for n in (height, width)]
+    expected = np.zeros(y.shape, np.float32)
+    for i, (top, bottom) in enumerate(edges[0]):
+        for j, (left, right) in enumerate(edges[1]):
+            expected[:, i, j] = np.mean(x[:, top:bottom, left:right], (1, 2))
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    torch = pytest.importorskip("torch", reason="parity with PyTorch needs torch")
+    theirs = torch.from_numpy(np.asarray(x).transpose(0, 3, 1, 2).copy()).requires_grad_()
+    out = torch.nn.functional.adaptive_avg_pool2d(theirs, size)
+    np.testing.assert_allclose(y, out.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)
+    (out * torch.arange(float(out.numel())).reshape(out.shape)).sum().backward()
+    weigh = np.arange(float(y.size), dtype=np.float32).reshape(out.shape).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(pull(jnp.asarray(weigh))[0], theirs.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("x", "size"), [(np.ones((2, 3, 3)), 2), (np.ones((2, 0, 3, 1)), 2), (np.ones((2, 3, 3, 1)), 0)])
+def test_adaptive_pooling_refuses(x, size):
+    with pytest.raises(ValueError, match="adaptive_average_pool: x"):
+        pool.adaptive_average_pool(jnp.asarray(x), size)
