@@ -9,7 +9,7 @@ from deepseq.nets import attention, recurrent
 from deepseq.nets.cells import gru_activations, gru_update
 from deepseq.nets.embedding import look_up
 from deepseq.nets.layers import Dense, dense
-from deepseq.nets.seq2seq import Seq2Seq, check_sizes, check_source, dense_init, optional, split, table_init
+from deepseq.nets.seq2seq import Seq2Seq, check_batch, check_sizes, check_source, dense_init, optional, split, table_init
 
 Array = jax.Array
 
@@ -101,7 +101,7 @@ def attentive(
 
     def decode(params: Attentive, memory: Annotations, s: Array, token: Array):
         e = look_up(params.target, token, "B")
-        s, (_, c, _) = _step(params, memory, s, _from_tokens(params, e))
+        s, (_, c, _) = _step(params, memory, s, _from_tokens(params, memory, e))
         return s, write(params, s, c, e, None)
 
     def teach(params: Attentive, memory: Annotations, tokens: Array, *, key: Array | None) -> Array:
@@ -123,13 +123,14 @@ def alignments(params: Attentive, memory: Annotations, tokens: Array) -> Array:
 
 def _loop(params: Attentive, memory: Annotations, e: Array) -> tuple[Array, Array, Array]:
     """s (B, T, H), c (B, T, 2H) and alpha (B, T, S) of all steps, given the embedded tokens (B, T, E)."""
-    ax = _from_tokens(params, e.swapaxes(0, 1))
+    ax = _from_tokens(params, memory, e).swapaxes(0, 1)
     seen = jax.lax.scan(lambda s, ax: _step(params, memory, s, ax), memory.first, ax)[1]
     return jax.tree.map(lambda a: a.swapaxes(0, 1), seen)
 
 
-def _from_tokens(params: Attentive, e: Array) -> Array:
-    """What tokens contribute to the decoder's gates, which needs no loop: (..., E) -> (..., 3H)."""
+def _from_tokens(params: Attentive, memory: Annotations, e: Array) -> Array:
+    """What tokens contribute to the decoder's gates, which needs no loop: (B, ..., E) -> (B, ..., 3H)."""
+    check_batch("attentive", e, memory.h)
     return e @ params.decoder.wx[: e.shape[-1]] + params.decoder.bx
 
 

@@ -130,6 +130,12 @@ def check_source(source: Array, lengths: Array | None) -> None:
     check_range("lengths", lengths, 1, source.shape[1])
 
 
+def check_batch(name: str, tokens: Array, of_memory: Array) -> None:
+    """ValueError for tokens, or what was made of them, of another number of sequences than the memory."""
+    if len(tokens) != len(of_memory):
+        raise ValueError(f"{name}: tokens of {len(tokens)} sequences, but the memory is of {len(of_memory)}")
+
+
 def optional(drop: Callable) -> Callable:
     """The dropout that does nothing without a key."""
     return lambda key, ys: ys if key is None else drop(key, ys)

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 
 from deepseq.nets import attention
-from deepseq.nets.embedding import look_up
+from deepseq.nets.embedding import check_ints, look_up
 from deepseq.nets.layers import dropout as drop
-from deepseq.nets.seq2seq import Seq2Seq, check_source, split
+from deepseq.nets.seq2seq import Seq2Seq, check_batch, check_source, split
 from deepseq.nets.transformer_layers import DecoderLayer as DecoderLayer
 from deepseq.nets.transformer_layers import EncoderLayer as EncoderLayer
 from deepseq.nets.transformer_layers import FeedForward as FeedForward
@@ -150,6 +150,8 @@ def transformer(
         return empty_cache(params.decoder, memory.layers[0][0].shape[0], steps)
 
     def decode(params: Transformer, memory: Memory, carry: Cache, token: Array) -> tuple[Cache, Array]:
+        check_ints("tokens", token, "B")
+        check_batch("transformer", token, memory.layers[0][0])
         table = positions.table(params.positions[1], carry.layers[0][0].shape[1], size)
         where = jnp.take(table, carry.seen, axis=0, mode="clip")
         x = embed(params.embedding, where, token, "B", None)[:, None]
@@ -159,6 +161,7 @@ def transformer(
     def teach(params: Transformer, memory: Memory, tokens: Array, *, key: Array | None) -> Array:
         keys, steps = split(key, 2), tokens.shape[-1]
         x = embed(params.embedding, positions.table(params.positions[1], steps, size), tokens, "BT", keys[0])
+        check_batch("transformer", x, memory.layers[0][0])
         mask = attention.causal_mask(steps)
         x = decoder(params.decoder, x, memory.layers, mask, memory.mask, key=keys[1], dropout=dropout, **how)
         return x @ params.embedding.T

@@ -1,3 +1,7 @@
+import importlib.metadata
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -193,3 +197,14 @@ def test_choose_names_the_key_and_the_nearest_option():
 
 def test_flatten():
     assert command_line.flatten(ConfigDict({"a": 1, "b": {"c": {"d": 2}}})) == {"a": 1, "b.c.d": 2}
+
+
+def test_quick_compilation_is_asked_for_before_jax_is_loaded():
+    """XLA reads its flags once; what the user has set stays."""
+    script = "import os, sys; from experiments import run; {first}run._quick_emitters(); print(os.environ['XLA_FLAGS'])"
+    environment = os.environ | {"XLA_FLAGS": "--xla_cpu_enable_fast_math=false"}
+    quick = "--xla_cpu_use_fusion_emitters=false " if importlib.metadata.version("jaxlib").startswith("0.10.") else ""
+    for first, expected in (("", quick), ("import jax; ", "")):
+        command = [sys.executable, "-c", script.format(first=first)]
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        assert done.stdout == f"{expected}--xla_cpu_enable_fast_math=false\n"

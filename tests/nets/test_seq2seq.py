@@ -13,6 +13,7 @@ from deepseq.data import transduction
 from deepseq.nets import language_model as lm
 from deepseq.nets import seq2seq
 from deepseq.nets.attentive import attentive
+from deepseq.nets.transformer import transformer
 
 B, S, T, READ, WRITE = 4, 5, 6, 9, 7
 RNG = np.random.default_rng(0)
@@ -248,3 +249,18 @@ def test_bad_calls(name):
             call()
     found = jax.jit(lambda tokens: net.teach(params, memory, tokens, key=None))(np.where(np.arange(T) == 2, WRITE, TOKENS))
     assert np.isfinite(found[:, :2]).all() and np.isnan(found[:, 2]).all()
+
+
+@pytest.mark.parametrize("name", ["attentive", "transformer"])
+def test_tokens_of_other_sequences_are_refused(name):
+    net = {
+        "attentive": lambda: attentive(5, 5, embedding=4, hidden=4, alignment=4),
+        "transformer": lambda: transformer(5, layers=1, size=4, heads=2, feed_forward=4, dropout=0.0),
+    }[name]()
+    params = net.init(jax.random.key(0))
+    memory = net.encode(params, np.ones((2, 3), int), lengths=None, key=None)
+    message = f"{name}: tokens of 3 sequences, but the memory is of 2"
+    with pytest.raises(ValueError, match=message):
+        net.teach(params, memory, np.ones((3, 4), int), key=None)
+    with pytest.raises(ValueError, match=message):
+        net.decode(params, memory, net.start(params, memory, 4), np.ones(3, int))
