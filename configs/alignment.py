@@ -5,7 +5,7 @@ Paper     Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Bahdanau, Cho, Bengio 2
 Command   python -m experiments.run --config=configs/alignment.py[:smoke|:laptop|:paper]
 
     tier     symbols backwards, up to  updates  parameters        seeds  time
-    smoke    10                        60       2 to 5 thousand   2      45 s on two CPU cores
+    smoke    10                        60       2 to 5 thousand   2      20 s on two CPU cores (30 s with jax 0.12)
     laptop   64                        1800     130 to 138 k      3      7 minutes on two CPU cores
     paper    64                        20 000   2.1 to 2.4 M      5      an accelerator
 

@@ -6,7 +6,7 @@ Command   python -m experiments.run --config=configs/language_model.py[:smoke|:l
 
     tier     text                                  nets                                      seeds  time
     smoke    characters of Python's documentation  LSTM, GRU, RNN, equal parameters, tiny    2      20 s on two CPU cores
-    laptop   characters of Python's documentation  LSTM of 448 units                         3      8 minutes on two CPU cores
+    laptop   characters of Python's documentation  LSTM of 448 units                         3      7 minutes on two CPU cores
     paper    words of the Penn Treebank            small, medium, large, the paper's recipe  1      an accelerator
 
           The small net of the paper takes half an hour on two CPU cores: the paper tier with --config.nets=small. To compare
