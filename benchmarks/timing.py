@@ -1,6 +1,8 @@
 """Interleaved timing: every round runs every case once, in a new order, so that drift falls on all of them alike."""
 
+import contextlib
 import importlib.metadata
+import multiprocessing
 import os
 import platform
 import random
@@ -28,6 +30,27 @@ def interleave(cases: dict[str, Callable[[], object]], rounds: int, repeats: int
                 cases[name]()
             times[name].append((time.perf_counter() - start) / repeats)
     return times
+
+
+def alone(make: Callable[..., Callable[[], object]], *args) -> Callable[[], None]:
+    """``make(*args)`` as a case whose process is its own, as a training's is: its heap, its threads, its caches."""
+    pipe, theirs = multiprocessing.get_context("spawn").Pipe()
+    multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, make, args), daemon=True).start()
+
+    def call() -> None:
+        pipe.send(None)
+        pipe.recv()
+
+    return call
+
+
+def _serve(pipe, make: Callable, args: tuple) -> None:
+    case = make(*args)
+    with contextlib.suppress(EOFError):  # the one who asks has gone
+        while True:
+            pipe.recv()
+            case()
+            pipe.send(None)
 
 
 def ratios(times: dict[str, list[float]], base: str) -> dict[str, list[float]]:

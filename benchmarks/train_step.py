@@ -1,12 +1,15 @@
 """ResNet-20's train step beside the same net in flax.linen and PyTorch: ``python -m benchmarks.train_step``.
 
-Batch 128 of 32x32x3, width 16, SGD with momentum and decay, running averages of batch norm, no augmentation. The steps
-run interleaved in shuffled order; read the ratios, which are of paired runs, rather than the times.
+Batch 128 of 32x32x3, width 16, SGD with momentum and decay, running averages of batch norm, no augmentation. Each
+peer has a process of its own; they take turns in shuffled order. Read the ratios, which are of paired runs, rather than the
+times.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -34,7 +37,7 @@ def main() -> None:
     result: dict[str, object] = {"environment": timing.environment(allocator), "batch": flags.batch}
     print(", ".join(f"{key} {value}" for key, value in result["environment"].items()))
     rate = result["matmul_gflops"] = timing.matmul_rate()
-    result["step"] = steps(flags.batch, flags.rounds)
+    result["step"] = steps(flags.batch, flags.rounds, allocator)
     if not flags.no_compile:
         result["compile_seconds"] = compiles(flags.batch)
     if not flags.no_breakdown:
@@ -43,20 +46,9 @@ def main() -> None:
         flags.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def steps(batch: int, rounds: int) -> dict[str, dict[str, object]]:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, 32, 32, 3), np.float32)
-    labels = rng.integers(0, 10, batch)
-    cases = {}
-    for name, peer in (("ours", peers.ours), ("flax.linen", peers.linen)):
-        init, step = peer(20)
-        cases[name] = stepper(jax.jit(step, donate_argnums=0), jax.jit(init)(jax.random.key(0), x), x, labels)
-    init, step = peers.ours(20)
-    scan = jax.jit(_scanned(step), donate_argnums=0)
-    cases[SCANNED] = stepper(scan, jax.jit(init)(jax.random.key(0), x), x, labels)
-    torch = peers.torch_step(20, x, labels)
-    if torch:
-        cases["torch channels-last"] = torch
+def steps(batch: int, rounds: int, allocator: str) -> dict[str, dict[str, object]]:
+    names = ["ours", "flax.linen", SCANNED] + ["torch channels-last"] * (importlib.util.find_spec("torch") is not None)
+    cases = {name: timing.alone(case, name, batch, allocator) for name in names}
     times = timing.interleave(cases, rounds)
     times[SCANNED] = [seconds / IN_SCAN for seconds in times[SCANNED]]
     quartiles = timing.ratios(times, "ours")
@@ -65,6 +57,20 @@ def steps(batch: int, rounds: int) -> dict[str, dict[str, object]]:
         low, middle, high = quartiles[name]
         print(f"{name:22s}{timing.milliseconds(ts):11.1f}   {middle:.2f} ({low:.2f} to {high:.2f})")
     return {name: {"ms": timing.milliseconds(ts), "over_ours": quartiles[name]} for name, ts in times.items()}
+
+
+def case(name: str, batch: int, allocator: str) -> Callable[[], float]:
+    """One peer's step, as a call."""
+    if allocator == "keep":
+        keep_freed_memory()
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, 32, 32, 3), np.float32)
+    labels = rng.integers(0, 10, batch)
+    if name == "torch channels-last":
+        return peers.torch_step(20, x, labels)
+    init, step = peers.linen(20) if name == "flax.linen" else peers.ours(20)
+    step = jax.jit(_scanned(step) if name == SCANNED else step, donate_argnums=0)
+    return stepper(step, jax.jit(init)(jax.random.key(0), x), x, labels)
 
 
 def _scanned(step):
