@@ -6,7 +6,7 @@ Command   python -m experiments.run --config=configs/translation.py[:smoke|:lapt
 
     tier     pairs                       parameters of a net  seeds  time
     smoke    640 dates, 5 passes         23 thousand          2      20 s on two CPU cores
-    laptop   2000 dates, 20 passes       170 thousand         3      4 minutes on two CPU cores
+    laptop   2000 dates, 20 passes       170 thousand         3      3 minutes on two CPU cores
     paper    28 981 captions, 30 passes  5.2 million          1      an accelerator
 
           On two CPU cores a pass over the captions takes a minute and a half for either net: the paper tier with
