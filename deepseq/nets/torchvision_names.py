@@ -78,23 +78,23 @@ def names_of_googlenet(params: googlenet.GoogLeNet, moments: tuple = ()) -> Name
 def names_of_googlenet_batch_norm(params: googlenet.GoogLeNet, moments: googlenet.GoogLeNet) -> Names:
     """torchvision's googlenet, ``googlenet_batch_norm``."""
 
-    def unit(place: str) -> tuple[Any, Any]:
-        return _conv_bn(f"{place}.conv", f"{place}.bn")
+    def names(which: int) -> googlenet.GoogLeNet:
+        """0: of the parameters, 1: of the moments, which dense layers have none of."""
 
-    first = [unit(f"conv{i}") for i in (1, 2, 3)]
-    blocks = [[unit(f"inception{name}.{place}") for place in BRANCHES] for name in googlenet.TABLE]
-    names = []
-    for i in range(2):
-        inceptions = tuple(googlenet.Inception(*(pair[i] for pair in block)) for block in blocks)
-        names.append(googlenet.GoogLeNet(*(pair[i] for pair in first), inceptions, (), ()))
-    auxiliary = [[], []]
-    for number, classifier in enumerate(params.auxiliary, start=1):
-        conv, seen = unit(f"aux{number}.conv")
-        fc1 = _dense_of_maps(f"aux{number}.fc1", classifier.fc1.w, classifier.conv.w.shape[-1])
-        auxiliary[0].append(googlenet.Auxiliary(conv, fc1, _dense(f"aux{number}.fc2")))
-        auxiliary[1].append(googlenet.Auxiliary(seen, (), ()))
-    of_params, of_moments = (net._replace(auxiliary=tuple(heads)) for net, heads in zip(names, auxiliary, strict=True))
-    return of_params._replace(fc=_dense("fc")), of_moments
+        def unit(place: str) -> Any:
+            return _conv_bn(f"{place}.conv", f"{place}.bn")[which]
+
+        def head(number: int, own: googlenet.Auxiliary) -> googlenet.Auxiliary:
+            fc1 = _dense_of_maps(f"aux{number}.fc1", own.fc1.w, own.conv.w.shape[-1])
+            dense = ((), ()) if which else (fc1, _dense(f"aux{number}.fc2"))
+            return googlenet.Auxiliary(unit(f"aux{number}.conv"), *dense)
+
+        blocks = (googlenet.Inception(*(unit(f"inception{name}.{place}") for place in BRANCHES)) for name in googlenet.TABLE)
+        heads = (head(number, own) for number, own in enumerate(params.auxiliary, start=1))
+        fc = () if which else _dense("fc")
+        return googlenet.GoogLeNet(*(unit(f"conv{i}") for i in (1, 2, 3)), tuple(blocks), fc, tuple(heads))
+
+    return names(0), names(1)
 
 
 def names_of_resnet(params: resnet.ResNet, moments: resnet.ResNet) -> Names:

@@ -50,7 +50,7 @@ def fit(
     tick: Callable[[int], None] = lambda done: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TrainState:
-    """Trains up to ``steps``, from the newest checkpoint where there is one, and returns the last state.
+    """Trains up to ``steps``, from the newest checkpoint where there is one, and returns the last state, on one device.
 
     Every ``every`` steps, and after the last, one record is appended to the log: {**tag, "step": steps taken, "loss",
     "error" (or whatever ``step`` measures), means over the steps since the last record, **observe(state)}. Every

@@ -1,5 +1,6 @@
 """The image classifiers: parameters of the papers, torch's numbers with torch's names, the smallest images, dropout, errors."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,7 +132,8 @@ def test_torch_s_weights_give_torch_s_logits(name, tmp_path):
     where = named(*shapes)
     assert jax.tree.structure(where) == jax.tree.structure(shapes)
     params, moments = weights.load(tmp_path / "theirs.safetensors", shapes, where)
-    ours, _ = jax.jit(lambda p, m: net.apply(p, x, running=m, key=None))(params, moments)
+    ours, seen = jax.jit(lambda p, m: net.apply(p, x, running=m, key=None))(params, moments)
+    chex.assert_trees_all_equal(seen, moments)  # each returned in its place
     with torch.no_grad():
         expected = theirs(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
     expected = expected if isinstance(expected, tuple) else (expected,)

@@ -118,24 +118,31 @@ def test_what_does_not_fit(call, message):
         call()
 
 
-@pytest.mark.parametrize(("height", "width", "size"), [(14, 14, 4), (4, 4, 4), (5, 9, 4), (2, 1, 4), (7, 7, 1), (13, 12, 5)])
-def test_adaptive_pooling(height, width, size):
-    x = jnp.asarray(IMAGES[:, :1, :1] + IMAGES[:, :height, :width] if height < 14 else np.resize(IMAGES, (2, 14, 14, 3)))
-    y, pull = jax.vjp(lambda x: pool.adaptive_average_pool(x, size), x)
+ADAPTIVE = [(14, 14, 4), (4, 4, 4), (5, 9, 4), (2, 1, 4), (7, 7, 1), (13, 12, 5)]  # height, width, size
+
+
+@pytest.mark.parametrize(("height", "width", "size"), ADAPTIVE)
+def test_adaptive_pooling_equals_a_loop_over_windows(height, width, size):
+    x = np.random.default_rng(1).standard_normal((2, height, width, 3), np.float32)
+    rows, columns = ([(i * n // size, -(-(i + 1) * n // size)) for i in range(size)] for n in (height, width))
+    y = pool.adaptive_average_pool(jnp.asarray(x), size)
     assert y.shape == (2, size, size, 3)
-    edges = [[(i * n // size, -(-(i + 1) * n // size)) for i in range(size)] for n in (height, width)]
-    expected = np.zeros(y.shape, np.float32)
-    for i, (top, bottom) in enumerate(edges[0]):
-        for j, (left, right) in enumerate(edges[1]):
-            expected[:, i, j] = np.mean(x[:, top:bottom, left:right], (1, 2))
-    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    for i, (top, bottom) in enumerate(rows):
+        for j, (left, right) in enumerate(columns):
+            np.testing.assert_allclose(y[:, i, j], x[:, top:bottom, left:right].mean((1, 2)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), ADAPTIVE)
+def test_adaptive_pooling_equals_torch(height, width, size):
     torch = pytest.importorskip("torch", reason="parity with PyTorch needs torch")
-    theirs = torch.from_numpy(np.asarray(x).transpose(0, 3, 1, 2).copy()).requires_grad_()
+    rng = np.random.default_rng(2)
+    x, dy = (rng.standard_normal((2, h, w, 3), np.float32) for h, w in ((height, width), (size, size)))
+    y, pull = jax.vjp(lambda x: pool.adaptive_average_pool(x, size), jnp.asarray(x))
+    theirs = torch.from_numpy(x.transpose(0, 3, 1, 2).copy()).requires_grad_()
     out = torch.nn.functional.adaptive_avg_pool2d(theirs, size)
-    np.testing.assert_allclose(y, out.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)
-    (out * torch.arange(float(out.numel())).reshape(out.shape)).sum().backward()
-    weigh = np.arange(float(y.size), dtype=np.float32).reshape(out.shape).transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(pull(jnp.asarray(weigh))[0], theirs.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-5)
+    out.backward(torch.from_numpy(dy.transpose(0, 3, 1, 2).copy()))
+    for ours, expected in ((y, out.detach()), (pull(jnp.asarray(dy))[0], theirs.grad)):
+        np.testing.assert_allclose(ours, expected.numpy().transpose(0, 2, 3, 1), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("x", "size"), [(np.ones((2, 3, 3)), 2), (np.ones((2, 0, 3, 1)), 2), (np.ones((2, 3, 3, 1)), 0)])
