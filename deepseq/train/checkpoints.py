@@ -1,5 +1,6 @@
 """Checkpoints of a run through orbax: written in the background, the last two kept, checked when read."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -34,6 +35,21 @@ def _not_orbax(record: logging.LogRecord) -> bool:
     return f"{os.sep}orbax{os.sep}" not in record.pathname
 
 
+@functools.cache  # once in a process
+def _silence_late_writes() -> None:
+    """When one array of a checkpoint cannot be written, orbax ends its event loop; each other array then fails to report there.
+
+    What was wrong has been raised by then, so their tracebacks, one for every array, tell nothing.
+    """
+    tell = sys.unraisablehook
+
+    def hook(unraisable) -> None:
+        if not (isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"):
+            tell(unraisable)
+
+    sys.unraisablehook = hook
+
+
 class Checkpoints:
     """The checkpoints of one run, in a directory of their own that one process at a time writes.
 
@@ -48,6 +64,7 @@ class Checkpoints:
           CheckpointError: the directory cannot be made or written.
         """
         logging.getLogger("absl").addFilter(_not_orbax)
+        _silence_late_writes()
         self._directory = Path(directory).absolute()
         self._warn = warn
         options = ocp.CheckpointManagerOptions(
