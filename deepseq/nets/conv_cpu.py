@@ -142,20 +142,22 @@ def _crossed(x, g, size, stride, pads):
     blocks = -(-b // n)
     x, g = (jnp.pad(a, ((0, blocks * n - b), (0, 0), (0, 0), (0, 0))) for a in (x, g))
 
-    def block(sums, images):
-        (x, g), products = images, []
-        x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        g = jnp.pad(g, ((0, 0), (most - 1, most - 1), (0, 0), (0, 0)))
+    def block(k, sums):
+        # Sliced, not scanned over as (blocks, n, ...): of x in another shape XLA would compute a second copy.
+        x_k, g_k = (lax.dynamic_slice_in_dim(a, k * n, n) for a in (x, g))
+        x_k = jnp.pad(x_k, ((0, 0), *pads, (0, 0)))
+        g_k = jnp.pad(g_k, ((0, 0), (most - 1, most - 1), (0, 0), (0, 0)))
+        products = []
         for first, taps in enumerate(taps_of):
             rows, columns = h + taps - 1, (v - 1) * stride + 1
-            x_rows = x[:, first : first + (rows - 1) * stride + 1 : stride]
+            x_rows = x_k[:, first : first + (rows - 1) * stride + 1 : stride]
             xs = _side_by_side([x_rows[:, :, j : j + columns : stride] for j in range(kw)])
-            gs = _side_by_side([g[:, most - 1 - t : most - 1 - t + rows] for t in range(taps)])
+            gs = _side_by_side([g_k[:, most - 1 - t : most - 1 - t + rows] for t in range(taps)])
             products.append(xs.reshape(-1, kw * c_in).T @ gs.reshape(-1, taps * c_out))
-        return [dw + product for dw, product in zip(sums, products, strict=True)], None
+        return [dw + product for dw, product in zip(sums, products, strict=True)]
 
     zeros = [jnp.zeros((kw * c_in, taps * c_out), x.dtype) for taps in taps_of]
-    sums, _ = lax.scan(block, zeros, (x.reshape(blocks, n, *x.shape[1:]), g.reshape(blocks, n, *g.shape[1:])))
+    sums = lax.fori_loop(0, blocks, block, zeros)
     dw = [part.reshape(kw, c_in, taps, c_out).transpose(2, 0, 1, 3) for part, taps in zip(sums, taps_of, strict=True)]
     return jnp.stack([dw[i % stride][i // stride] for i in range(kh)])
 
