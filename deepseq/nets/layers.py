@@ -104,8 +104,8 @@ def batch_norm(
 
     Returns:
       y = gamma (x - mean) / sqrt(var + epsilon) + beta in x's dtype, and the moments used (float32, biased variance);
-      reverse-mode gradients flow through both. If the first image's mean is z standard deviations from the
-      batch's, the rounding error of var grows by 1 + z^2: below 1e-4 at mean 1000 and deviation 0.01.
+      reverse-mode gradients flow through both. The moments stay exact far from zero: var within 1e-4 at mean 1000 and
+      deviation 0.01.
 
     Raises:
       ValueError: gamma or beta does not fit x.
@@ -130,29 +130,28 @@ def _normalise(x, gamma, beta, epsilon):
 def _normalise_fwd(x, gamma, beta, epsilon):
     axes = tuple(range(x.ndim - 1))
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    # One pass, sum d and sum d^2. Any shift gives the same moments; one near the mean leaves nothing to cancel.
-    shift = jax.lax.stop_gradient(wide[0].mean(axes[:-1]))
+    # The first mean carries the rounding of a long sum of large numbers; d is small, and its mean is what is left to correct.
+    shift = wide.mean(axes)
     d = wide - shift
-    mean_d = d.mean(axes)
-    mean = shift + mean_d
-    var = jnp.maximum((d * d).mean(axes) - mean_d * mean_d, 0)
+    rest = d.mean(axes)
+    var = jnp.maximum((d * d).mean(axes) - rest * rest, 0)
     inverse = jax.lax.rsqrt(var + epsilon)
-    y = (wide - mean) * (gamma * inverse) + beta
-    return (y.astype(x.dtype), mean, var), (x, mean, inverse, gamma, beta)
+    y = (d - rest) * (gamma * inverse) + beta
+    return (y.astype(x.dtype), shift + rest, var), (x, shift, rest, inverse, gamma, beta)
 
 
 def _normalise_bwd(epsilon, saved, cotangents):
     del epsilon
-    x, mean, inverse, gamma, beta = saved
+    x, shift, rest, inverse, gamma, beta = saved
     dy, dmean, dvar = cotangents
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
-    centred = x.astype(mean.dtype) - mean
-    dy = dy.astype(mean.dtype)
+    d = x.astype(shift.dtype) - shift  # as in the forward pass, so that XLA computes it once; d - rest is centred
+    dy = dy.astype(shift.dtype)
     dbeta = dy.sum(axes)
-    dgamma = (dy * centred).sum(axes) * inverse
+    dgamma = ((dy * d).sum(axes) - rest * dbeta) * inverse
     # dL/dx of the paper's section 3, its three sums over the batch gathered into one factor of x and one constant
     slope = (2 * dvar - gamma * inverse * inverse * dgamma) / n
-    dx = (gamma * inverse) * dy + slope * centred + (dmean - gamma * inverse * dbeta) / n
+    dx = (gamma * inverse) * dy + slope * d + ((dmean - gamma * inverse * dbeta) / n - slope * rest)
     return dx.astype(x.dtype), dgamma.astype(gamma.dtype), dbeta.astype(beta.dtype)
 
 

@@ -115,9 +115,8 @@ def test_no_cancellation_far_from_zero(mean, std):
     y, moments = batch_norm(params, x, None)
     true_y, true_mean, true_var = by_numpy(params, x)
     np.testing.assert_allclose(moments.mean, true_mean, rtol=1e-6)
-    half_unit = np.spacing(np.float32(abs(mean))) / 2  # of the returned mean; y moves by it over the deviation
     np.testing.assert_allclose(moments.var, true_var, rtol=1e-4)
-    np.testing.assert_allclose(y, true_y, atol=1e-4 + 2 * half_unit / np.sqrt(true_var.min()))
+    np.testing.assert_allclose(y, true_y, atol=1e-4)  # not by the rounded mean, which is off by up to 0.003 deviations
 
 
 def test_constant_channel():
