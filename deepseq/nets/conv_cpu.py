@@ -4,6 +4,8 @@ XLA:CPU's own weight gradient fuses whatever computes its operands into a stride
 every channel, and falls back to a naive loop inside ``scan``. What each form gained is in ``benchmarks/NOTES.md``.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -140,13 +142,14 @@ def _crossed(x, g, size, stride, pads):
     per_image = (h + most - 1) * v * (kw * c_in * min(stride, kh) + kh * c_out)
     n = min(b, _IMAGES, 1 << max(0, (_BLOCK // per_image).bit_length() - 1))
     blocks = -(-b // n)
-    x, g = (jnp.pad(a, ((0, blocks * n - b), (0, 0), (0, 0), (0, 0))) for a in (x, g))
+    if blocks * n > b:
+        x, g = (_pad(a, (0, blocks * n - b), (0, 0), (0, 0), (0, 0)) for a in (x, g))
 
     def block(k, sums):
         # Sliced, not scanned over as (blocks, n, ...): of x in another shape XLA would compute a second copy.
         x_k, g_k = (lax.dynamic_slice_in_dim(a, k * n, n) for a in (x, g))
-        x_k = jnp.pad(x_k, ((0, 0), *pads, (0, 0)))
-        g_k = jnp.pad(g_k, ((0, 0), (most - 1, most - 1), (0, 0), (0, 0)))
+        x_k = _pad(x_k, (0, 0), *pads, (0, 0))
+        g_k = _pad(g_k, (0, 0), (most - 1, most - 1), (0, 0), (0, 0))
         products = []
         for first, taps in enumerate(taps_of):
             rows, columns = h + taps - 1, (v - 1) * stride + 1
@@ -159,10 +162,16 @@ def _crossed(x, g, size, stride, pads):
     zeros = [jnp.zeros((kw * c_in, taps * c_out), x.dtype) for taps in taps_of]
     sums = lax.fori_loop(0, blocks, block, zeros)
     dw = [part.reshape(kw, c_in, taps, c_out).transpose(2, 0, 1, 3) for part, taps in zip(sums, taps_of, strict=True)]
-    return jnp.stack([dw[i % stride][i // stride] for i in range(kh)])
+    return dw[0] if stride == 1 else jnp.stack([dw[i % stride][i // stride] for i in range(kh)])
 
 
 def _side_by_side(parts):
     """Concatenation along channels as a sum of padded parts: XLA:CPU's own takes longer, to compile even twice as long."""
     c, n = parts[0].shape[3], len(parts)
-    return sum(jnp.pad(part, ((0, 0),) * 3 + ((i * c, (n - 1 - i) * c),)) for i, part in enumerate(parts))
+    padded = [_pad(part, (0, 0), (0, 0), (0, 0), (i * c, (n - 1 - i) * c)) for i, part in enumerate(parts)]
+    return functools.reduce(lax.add, padded)
+
+
+def _pad(x, *widths):
+    """``jnp.pad`` with zeros, for a program of fewer operations: it is compiled once a block of a net."""
+    return lax.pad(x, np.zeros((), x.dtype), [(lo, hi, 0) for lo, hi in widths])
