@@ -44,6 +44,12 @@ def alone(make: Callable[..., Callable[[], object]], *args) -> Callable[[], None
     return call
 
 
+def fresh(function: Callable, *args):
+    """``function(*args)`` of a process started for it."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(function, args)
+
+
 def _serve(pipe, make: Callable, args: tuple) -> None:
     case = make(*args)
     with contextlib.suppress(EOFError):  # the one who asks has gone
