@@ -56,7 +56,7 @@ def identities(net: Net, params: ResNet, images: Array, labels: Array) -> dict[s
     """The algebra of the residual block, over the blocks of the first stage, whose shortcuts are all the identity.
 
     Returns:
-      silent: max |x_L - x_0| once the last BN of every block has gamma = beta = 0, so that F = 0.
+      silent: max |x_L - x_0| / max |x_0| once the last BN of every block has gamma = beta = 0, so that F = 0.
       after_relu: |x_L - (x_0 + sum of F)| / |x_L| in the net as it is, with a ReLU after each addition.
       preactivation: the same for blocks in the order BN, ReLU, convolution (He et al. 2016, Figure 1b) of the same weights.
     """
@@ -67,7 +67,7 @@ def identities(net: Net, params: ResNet, images: Array, labels: Array) -> dict[s
     x0 = seen["block", 0].value
     total = sum(f for _, f in _branches(seen)[:stage])
     return {
-        "silent": jnp.abs(silent["block", stage].value - silent["block", 0].value).max(),
+        "silent": jnp.abs(silent["block", stage].value - x0).max() / jnp.abs(x0).max(),
         "after_relu": _relative_error(seen["block", stage].value, x0 + total),
         "preactivation": _relative_error(*_preactivation(params.blocks[:stage], x0)),
     }

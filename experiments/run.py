@@ -141,9 +141,6 @@ def _fail(line: str, code: int) -> int:
 def program() -> int:
     """``main`` as a process of its own."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside the training loop too, say how to go on
-    usual = sys.unraisablehook
-    # orbax's other writes, when one has failed: the failure itself is told
-    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else usual(it)
     return main(sys.argv[1:])
 
 
