@@ -160,7 +160,8 @@ def course(config: ConfigDict, data: Splits, name: str, net: Net) -> Course:
         record = {"train": score(state.params, state.running, *data.train)}
         record["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(state.params))
         if residual:
-            record["identities"] = jax.device_get(identities(state.params))
+            silent = measures.silenced(net, state.params, images, labels)
+            record["identities"] = jax.device_get(identities(state.params) | {"silent": silent})
         elif depth == config.net.shallow:
             deeper = measures.deepen(state.params, state.running, (config.net.deep - 2) // 6)
             record["deepened"] = score(*deeper, *data.train)

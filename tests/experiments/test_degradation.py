@@ -50,7 +50,7 @@ def test_a_deepened_plain_net_computes_the_same():
 def test_identities_of_the_block(net_and_batch):
     net, params, images, labels = net_and_batch
     found = jax.jit(lambda p: measures.identities(net, p, images, labels))(params)
-    assert found["silent"] <= 1e-6
+    assert measures.silenced(net, params, images, labels) == 0
     assert found["preactivation"] < 1e-6
     assert found["after_relu"] > 0.01
 
