@@ -44,7 +44,8 @@ def _silence_late_writes() -> None:
     tell = sys.unraisablehook
 
     def hook(unraisable) -> None:
-        if not (isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"):
+        late = isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"
+        if not late or unraisable.object is not None:  # an object's own complaint is not of these
             tell(unraisable)
 
     sys.unraisablehook = hook
