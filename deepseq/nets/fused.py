@@ -185,6 +185,7 @@ def _forward(form, params, xs, carry, mask, keep):
 def _scan_bwd(form, kept, cotangents):
     params, xs, mask, before, saved = kept
     dlast, dys = cotangents
+    wht = params.wh.T  # once: a product with a transposed operand in the loop transposes it at every step
 
     def step(d, inputs):
         saved, before, dy, valid = inputs
@@ -195,7 +196,7 @@ def _scan_bwd(form, kept, cotangents):
         if valid is not None:
             dax, dah = jnp.where(valid, dax, 0), jnp.where(valid, dah, 0)
             dbefore = jax.tree.map(lambda d, through: jnp.where(valid, d, through), dbefore, d)
-        dbefore = form.with_hidden(dbefore, form.hidden(dbefore) + dah @ params.wh.T)
+        dbefore = form.with_hidden(dbefore, form.hidden(dbefore) + dah @ wht)
         return dbefore, (dah,) if shared else (dax, dah)
 
     dfirst, da = lax.scan(step, dlast, (saved, before, dys, mask), reverse=True)
