@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -54,7 +53,7 @@ def measure(size: tuple[int, int, int, int], kind: str, rounds: int, rate: float
     cases = {
         "ours": jitted(lambda p, xs: layer(p, xs)[1], params, xs, dys),
         "ours, with lengths": jitted(lambda p, xs: layer(p, xs, lengths=lengths)[1], params, xs, dys),
-        "ours, divided": divided(lambda p, xs: layer(p, xs)[1], params, xs, dys),
+        "ours, divided": divided(lambda p, xs: recurrent.divided(layer)(p, xs)[1], params, xs, dys),
         "flax.linen": linen(kind, xs, dys),
     }
     peer = torch_layer(kind, xs, dys)
@@ -73,27 +72,23 @@ def measure(size: tuple[int, int, int, int], kind: str, rounds: int, rate: float
 
 
 def gradient(apply: Callable) -> Callable:
-    return jax.grad(lambda params, xs, dys: jnp.vdot(apply(params, xs), dys), argnums=(0, 1))
+    return jax.grad(lambda params, xs, dys: (apply(params, xs) * dys).sum(), argnums=(0, 1))
 
 
 def jitted(apply: Callable, params, xs, dys) -> Callable:
-    step = jax.jit(gradient(apply))
-    params, xs, dys = jax.device_put((params, xs, dys))
-    return lambda: jax.block_until_ready(step(params, xs, dys))
+    return _compiled(apply, *jax.device_put((params, xs, dys)))
 
 
 def divided(apply: Callable, params, xs, dys) -> Callable:
-    """``jitted`` with an equal part of the batch on every device, and the parameters' gradients added."""
-    mesh, part = Mesh(np.array(jax.devices()), ("batch",)), P(None, "batch")
+    """``jitted`` with the parameters on every device and the sequences divided among them."""
+    mesh = Mesh(np.array(jax.devices()), ("batch",))
+    everywhere, sequences = NamedSharding(mesh, P()), NamedSharding(mesh, P(None, "batch"))
+    return _compiled(apply, *jax.device_put((params, xs, dys), (everywhere, sequences, sequences)))
 
-    def added(params, xs, dys):
-        dparams, dxs = gradient(apply)(params, xs, dys)
-        return jax.lax.psum(dparams, "batch"), dxs
 
-    specs = {"in_specs": (P(), part, part), "out_specs": (P(), part)}
-    step = jax.jit(jax.shard_map(added, mesh=mesh, check_vma=False, **specs))
-    params, (xs, dys) = jax.device_put((params, (xs, dys)), (NamedSharding(mesh, P()), NamedSharding(mesh, part)))
-    return lambda: jax.block_until_ready(step(params, xs, dys))
+def _compiled(apply: Callable, *args) -> Callable:
+    step = jax.jit(gradient(apply))
+    return lambda: jax.block_until_ready(step(*args))
 
 
 def linen(kind: str, xs, dys) -> Callable:

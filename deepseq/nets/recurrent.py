@@ -1,7 +1,8 @@
 """Recurrent nets over sequences: cells unrolled, in both directions, in stacks; everything recurrent can be imported from here.
 
 ``unroll`` runs any cell; ``rnn``, ``lstm`` and ``gru`` are the same for these cells, faster. Either is a *layer*,
-``(params, xs, carry, *, lengths) -> (carry, ys)``, of which ``bidirectional`` and ``stack`` make larger layers.
+``(params, xs, carry, *, lengths) -> (carry, ys)``, of which ``bidirectional`` and ``stack`` make larger layers and ``divided``
+one that runs on several devices.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from deepseq.nets.cell_initialise import gru_init as gru_init
 from deepseq.nets.cell_initialise import identity as identity
@@ -34,6 +37,7 @@ from deepseq.nets.fused import lstm as lstm
 from deepseq.nets.fused import rnn as rnn
 from deepseq.nets.tbptt import chunk_gradient as chunk_gradient
 from deepseq.nets.tbptt import tbptt as tbptt
+from deepseq.nets.unroll import step_mask
 from deepseq.nets.unroll import unroll as unroll
 from deepseq.nets.unroll import with_carries as with_carries
 from deepseq.nets.unroll import with_gates as with_gates
@@ -99,6 +103,39 @@ def stack(layer: Layer, dropout: Dropout | None = None) -> Layer:
         return tuple(ends), ys
 
     return layers
+
+
+def divided(layer: Layer, mesh: Mesh | None = None) -> Layer:
+    """The layer with an equal part of the batch on every device, each running its own loop over the steps.
+
+    The products of one step are too small for two cores to share, so that a CPU runs long sequences on one core; told of two
+    devices (``jax.config.update("jax_num_cpu_devices", 2)`` before anything runs), it runs two halves of the batch at once.
+
+    Args:
+      layer: one that treats every sequence alike, such as ``rnn``, ``lstm``, ``gru`` or a ``stack`` or ``bidirectional`` of them.
+      mesh: of one axis; None for all devices.
+
+    Returns:
+      ``f(params, xs (T, *batch, D), carry=None, *, lengths=None, **rest) -> (carry, ys)``, the first batch dimension divided;
+      ``rest``, such as ``reverse``, is the same for every part. In gradients, the parts' gradients of the parameters are summed.
+      ValueError where the devices do not divide the batch.
+    """
+
+    def parts(params, xs, carry=None, *, lengths=None, **rest):
+        over = Mesh(np.array(jax.devices()), ("batch",)) if mesh is None else mesh
+        if xs.ndim < 3 or xs.shape[1] % over.size:
+            raise ValueError(f"divided: xs of shape {xs.shape} cannot be divided among {over.size} devices along its batch")
+        if lengths is not None:
+            step_mask(lengths, xs.shape[0], xs.shape[1:-1])
+        everywhere, sequences = PartitionSpec(), PartitionSpec(*over.axis_names)
+        steps = PartitionSpec(None, *over.axis_names)
+        run = jax.shard_map(
+            lambda params, xs, carry, lengths: layer(params, xs, carry, lengths=lengths, **rest),
+            mesh=over, in_specs=(everywhere, steps, sequences, sequences), out_specs=(sequences, steps), check_vma=False,
+        )  # fmt: skip
+        return run(params, xs, carry, lengths)
+
+    return parts
 
 
 def each_step(rate: float) -> Dropout:
