@@ -112,12 +112,12 @@ def divided(layer: Layer, mesh: Mesh | None = None) -> Layer:
     devices (``jax.config.update("jax_num_cpu_devices", 2)`` before anything runs), it runs two halves of the batch at once.
 
     Args:
-      layer: one that treats every sequence alike, such as ``rnn``, ``lstm``, ``gru`` or a ``stack`` or ``bidirectional`` of them.
+      layer: one that treats every sequence alike: ``rnn``, ``lstm``, ``gru``, or ``stack`` or ``bidirectional`` of them.
       mesh: of one axis; None for all devices.
 
     Returns:
       ``f(params, xs (T, *batch, D), carry=None, *, lengths=None, **rest) -> (carry, ys)``, the first batch dimension divided;
-      ``rest``, such as ``reverse``, is the same for every part. In gradients, the parts' gradients of the parameters are summed.
+      ``rest``, such as ``reverse``, is the same for every part. Gradients of the parameters are the sum over the parts.
       ValueError where the devices do not divide the batch.
     """
 
