@@ -144,8 +144,6 @@ def _run(form: _Step, params, xs, carry, lengths, reverse):
     if reverse:
         xs, mask = jnp.flip(xs, 0), None if mask is None else jnp.flip(mask, 0)
     flat, ys = _scan(form, params, xs, flat, mask)
-    if mask is not None:
-        ys = jnp.where(mask, ys, 0)
     if reverse:
         ys = jnp.flip(ys, 0)
     return jax.tree.map(lambda new, old: new.reshape(old.shape), flat, carry), ys.reshape(steps, *batch, -1)
@@ -153,16 +151,16 @@ def _run(form: _Step, params, xs, carry, lengths, reverse):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(form, params, xs, carry, mask):
-    return _forward(form, params, xs, carry, mask, lambda before, new, saved: form.hidden(new))
+    return _forward(form, params, xs, carry, mask, lambda before, y, saved: y)
 
 
 def _scan_fwd(form, params, xs, carry, mask):
-    last, (ys, *kept) = _forward(form, params, xs, carry, mask, lambda before, new, saved: (form.hidden(new), before, saved))
+    last, (ys, *kept) = _forward(form, params, xs, carry, mask, lambda before, y, saved: (y, before, saved))
     return (last, ys), (params, xs, mask, *kept)
 
 
 def _forward(form, params, xs, carry, mask, keep):
-    """The last carry, and what is to be kept of every step."""
+    """The last carry, and what is to be kept of every step: of the carry before it, its output and what ``pull`` needs."""
     bx, bh = form.biases(params)
     blocks = params.wx.shape[1] // params.wh.shape[0]
     inside = params.wx.size <= _IN_CACHE
@@ -175,9 +173,11 @@ def _forward(form, params, xs, carry, mask, keep):
         x, valid = inputs
         ax = gates(x, params.wx, bx) if inside else x
         new, saved = form.update(ax, gates(form.hidden(carry), params.wh, bh), carry)
+        y = form.hidden(new)
         if valid is not None:
+            y, saved = jax.tree.map(lambda a: jnp.where(valid, a, 0), (y, saved))
             new = jax.tree.map(lambda new, old: jnp.where(valid, new, old), new, carry)
-        return new, keep(carry, new, saved)
+        return new, keep(carry, y, saved)
 
     return lax.scan(step, carry, (xs if inside else gates(xs, params.wx, bx), mask))
 
@@ -189,14 +189,16 @@ def _scan_bwd(form, kept, cotangents):
 
     def step(d, inputs):
         saved, before, dy, valid = inputs
+        if valid is not None:
+            dy = jnp.where(valid, dy, 0)
         d = form.with_hidden(d, form.hidden(d) + dy)
-        dax, dah, dbefore = form.pull(saved, before, d)
+        felt = d if valid is None else jax.tree.map(lambda d: jnp.where(valid, d, 0), d)  # padding passes all of d on
+        dax, dah, dbefore = form.pull(saved, before, felt)
         shared = dax is dah
         dax, dah = jnp.concatenate(dax, -1), jnp.concatenate(dah, -1)
-        if valid is not None:
-            dax, dah = jnp.where(valid, dax, 0), jnp.where(valid, dah, 0)
-            dbefore = jax.tree.map(lambda d, through: jnp.where(valid, d, through), dbefore, d)
         dbefore = form.with_hidden(dbefore, form.hidden(dbefore) + dah @ wht)
+        if valid is not None:
+            dbefore = jax.tree.map(lambda d, through: jnp.where(valid, d, through), dbefore, d)
         return dbefore, (dah,) if shared else (dax, dah)
 
     dfirst, da = lax.scan(step, dlast, (saved, before, dys, mask), reverse=True)
