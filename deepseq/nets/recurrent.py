@@ -113,11 +113,12 @@ def divided(layer: Layer, mesh: Mesh | None = None) -> Layer:
 
     Args:
       layer: one that treats every sequence alike: ``rnn``, ``lstm``, ``gru``, or ``stack`` or ``bidirectional`` of them.
-      mesh: of one axis; None for all devices.
+      mesh: of the devices to divide among; None for all.
 
     Returns:
       ``f(params, xs (T, *batch, D), carry=None, *, lengths=None, **rest) -> (carry, ys)``, the first batch dimension divided;
-      ``rest``, such as ``reverse``, is the same for every part. Gradients of the parameters are the sum over the parts.
+      ``rest``, such as ``reverse``, is the same for every part, so that a dropout key drops the same units in each.
+      Gradients of the parameters are the sum over the parts.
       ValueError where the devices do not divide the batch.
     """
 
@@ -125,10 +126,8 @@ def divided(layer: Layer, mesh: Mesh | None = None) -> Layer:
         over = Mesh(np.array(jax.devices()), ("batch",)) if mesh is None else mesh
         if xs.ndim < 3 or xs.shape[1] % over.size:
             raise ValueError(f"divided: xs of shape {xs.shape} cannot be divided among {over.size} devices along its batch")
-        if lengths is not None:
-            step_mask(lengths, xs.shape[0], xs.shape[1:-1])
-        everywhere, sequences = PartitionSpec(), PartitionSpec(*over.axis_names)
-        steps = PartitionSpec(None, *over.axis_names)
+        step_mask(lengths, xs.shape[0], xs.shape[1:-1])  # for its errors: within the parts, lengths are no longer concrete
+        everywhere, sequences, steps = PartitionSpec(), PartitionSpec(over.axis_names), PartitionSpec(None, over.axis_names)
         run = jax.shard_map(
             lambda params, xs, carry, lengths: layer(params, xs, carry, lengths=lengths, **rest),
             mesh=over, in_specs=(everywhere, steps, sequences, sequences), out_specs=(sequences, steps), check_vma=False,

@@ -36,8 +36,9 @@ deep = recurrent.stack(recurrent.bidirectional(recurrent.lstm))
 params = [[recurrent.lstm_init(key(4 * level + side), (3, 10)[level], 5) for side in (0, 1)] for level in (0, 1)]
 xs, w = jax.random.normal(key(1), (7, 8, 3)), jax.random.normal(key(2), (7, 8, 10))
 lengths = jnp.arange(8)
-two = Mesh(np.array(jax.devices()[:2]), ("half",))
-equal(seen(deep, params, xs, w, lengths=lengths), seen(recurrent.divided(deep, two), params, xs, w, lengths=lengths))
+square = Mesh(np.array(jax.devices()).reshape(2, 2), ("row", "column"))
+for mesh in (Mesh(np.array(jax.devices()[:2]), ("half",)), square):
+    equal(seen(deep, params, xs, w, lengths=lengths), seen(recurrent.divided(deep, mesh), params, xs, w, lengths=lengths))
 
 layer, params = recurrent.divided(recurrent.lstm), recurrent.lstm_init(key(0), 3, 5)
 end, ys = jax.jit(layer)(params, xs)

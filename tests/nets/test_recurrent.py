@@ -103,6 +103,28 @@ def test_padding_reaches_nothing(kind, form):
     jax.tree.map(lambda end, start: np.testing.assert_array_equal(end[1], start[1]), clean[0], carry)  # length 0
 
 
+@pytest.mark.parametrize("form", (unrolled, fast))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loss_that_is_not_finite_in_the_padding_changes_nothing(kind, form):
+    params, carry, xs = draw(kind)
+    (_, ys), back = jax.vjp(form(kind, lengths=LENGTHS), params, carry, xs)
+    dys = np.where(np.arange(len(xs))[:, None, None] < LENGTHS[:, None], np.cos(ys), np.nan)
+    still = jax.tree.map(jnp.ones_like, carry)
+    close(back((still, jnp.asarray(dys))), back((still, jnp.nan_to_num(dys))), 0)
+
+
+def test_an_activation_undefined_in_the_padding_changes_nothing():
+    params = R.RNN(jnp.ones((2, 3)), jnp.full((3, 3), -0.1), jnp.zeros(3))  # sqrt of a negative number where x = 0
+    xs = 1 + jax.random.uniform(jax.random.key(0), (5, 2, 2))
+
+    def loss(params, xs, lengths=None):
+        return R.rnn(params, xs, lengths=lengths, activation=jnp.sqrt)[1].sum()
+
+    together = jax.grad(loss)(params, xs, np.array([5, 3]))
+    alone = [jax.grad(loss)(params, xs[:length, b : b + 1]) for b, length in enumerate((5, 3))]
+    close(together, jax.tree.map(jnp.add, *alone))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_batch_dimensions_none_and_lengths_under_jit(kind):
     params, carry, xs = draw(kind, batch=(2, 3))
