@@ -19,6 +19,7 @@ import orbax.checkpoint as ocp
 
 _DIGESTS = "sha256.json"  # of a checkpoint's files: {path in the checkpoint: sha256}
 _STATE = "default"  # where orbax keeps the one item of a checkpoint
+_ORBAX = str(Path(ocp.__file__).parent) + os.sep  # the folder of its code
 _UNFINISHED = ".orbax-checkpoint-tmp*"  # orbax's names for checkpoints being written, after the step
 
 
@@ -32,15 +33,22 @@ def _print(line: str) -> None:
 
 def _not_orbax(record: logging.LogRecord) -> bool:
     """Drops what orbax logs through absl: of what matters, ``warn`` and the exceptions here tell in one line."""
-    return f"{os.sep}orbax{os.sep}" not in record.pathname
+    return not record.pathname.startswith(_ORBAX)
+
+
+def _not_a_task_of_orbax(record: logging.LogRecord) -> bool:
+    """Drops what asyncio logs of orbax's tasks, which it names by the file of their coroutine."""
+    return _ORBAX not in record.getMessage()
 
 
 @functools.cache  # once in a process
 def _silence_late_writes() -> None:
-    """When one array of a checkpoint cannot be written, orbax ends its event loop; each other array then fails to report there.
+    """When one array of a checkpoint cannot be written, orbax ends its event loop and leaves the other arrays' tasks.
 
-    What was wrong has been raised by then, so their tracebacks, one for every array, tell nothing.
+    Each of those then fails to report there, or fails unheard. What was wrong has been raised by then, so their
+    tracebacks, one for every array, tell nothing.
     """
+    logging.getLogger("asyncio").addFilter(_not_a_task_of_orbax)
     tell = sys.unraisablehook
 
     def hook(unraisable) -> None:

@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import os
 import shutil
 import subprocess
@@ -9,6 +11,7 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
+import orbax.checkpoint as ocp
 import pytest
 
 from deepseq.train.checkpoints import CheckpointError, Checkpoints
@@ -213,6 +216,23 @@ def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoints_stay(tmp_pat
     assert int(found["step"]) == 20 and lines == []
     chex.assert_trees_all_equal(found["w"], weights)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["10", "20"]  # what was half written is cleaned up
+
+
+@pytest.mark.parametrize("folder, told", [(Path(ocp.__file__).parent, False), (ROOT, True)])
+def test_a_task_that_orbax_leaves_behind_is_silent_and_one_of_others_is_not(tmp_path, caplog, folder, told):
+    source = "async def fail():\n    1 / 0\nasync def wait(event):\n    await event.wait()"
+    scope = {}
+    exec(compile(source, str(folder / "writer.py"), "exec"), scope)  # asyncio tells a task by the file of its coroutine
+    with Checkpoints(tmp_path):  # several arrays cannot be written; the first ends the loop, as orbax does
+        loop = asyncio.new_event_loop()
+        tasks = [loop.create_task(scope["wait"](asyncio.Event())), *(loop.create_task(scope["fail"]()) for _ in range(2))]
+        with pytest.raises(ZeroDivisionError):
+            loop.run_until_complete(tasks[1])
+        loop.close()
+        del tasks
+        gc.collect()
+    lines = [record.getMessage().splitlines()[0] for record in caplog.records if record.name == "asyncio"]
+    assert sorted(lines) == (["Task exception was never retrieved", "Task was destroyed but it is pending!"] if told else [])
 
 
 def test_closing_leaves_no_threads(tmp_path):
