@@ -20,7 +20,8 @@ import orbax.checkpoint as ocp
 _DIGESTS = "sha256.json"  # of a checkpoint's files: {path in the checkpoint: sha256}
 _STATE = "default"  # where orbax keeps the one item of a checkpoint
 _ORBAX = str(Path(ocp.__file__).parent) + os.sep  # the folder of its code
-_UNFINISHED = ".orbax-checkpoint-tmp*"  # orbax's names for checkpoints being written, after the step
+_TEMPORARY = ".orbax-checkpoint-tmp"  # in orbax's names for checkpoints being written, after the step
+_UNFINISHED = f"{_TEMPORARY}*"
 
 
 class CheckpointError(OSError):
@@ -37,8 +38,9 @@ def _not_orbax(record: logging.LogRecord) -> bool:
 
 
 def _not_a_task_of_orbax(record: logging.LogRecord) -> bool:
-    """Drops what asyncio logs of orbax's tasks, which it names by the file of their coroutine."""
-    return _ORBAX not in record.getMessage()
+    """Drops what asyncio logs of orbax's tasks, told by the file of their coroutine or by the file that cannot be written."""
+    message = record.getMessage()
+    return _ORBAX not in message and _TEMPORARY not in message
 
 
 @functools.cache  # once in a process
