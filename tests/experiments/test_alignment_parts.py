@@ -14,6 +14,8 @@ from experiments.alignment_nets import ATTENTIVE, FIXED, NETS, REVERSED, TRANSFO
 from experiments.alignment_tasks import DATE_LENGTHS, TASKS, shortened
 from experiments.alignment_training import programs, rooms_open, scores, train
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SMOKE = get_config("smoke")
 
 

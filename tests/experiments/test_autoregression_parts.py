@@ -17,6 +17,8 @@ from experiments.autoregression_figures import draw
 from experiments.autoregression_summary import summarize
 from experiments.autoregression_training import columns, program, train
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 
 def smoke_config(**groups):
     config = get_config("smoke")

@@ -23,6 +23,8 @@ from experiments.translation_corpora import SUBWORDS, exact, load, until_end
 from experiments.translation_nets import NETS, build, parameters
 from experiments.translation_training import course, mean_loss, optimizer, taught, wide, written
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SMOKE = get_config("smoke")
 
 

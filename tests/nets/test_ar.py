@@ -12,6 +12,8 @@ from deepseq.data import processes
 from deepseq.nets import ar
 from deepseq.nets import recurrent as R
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 RNG = np.random.default_rng(0)
 WORDS = np.array(list(itertools.product(range(3), repeat=5)), np.int32).T  # (5, 243)
 LAYERS = {"rnn": (R.rnn_init, R.rnn, R.rnn_cell), "gru": (R.gru_init, R.gru, R.gru_cell),

@@ -8,6 +8,8 @@ import pytest
 from deepseq.nets import language_model as lm
 from deepseq.nets.attentive import alignments, attentive
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 B, S, T, READ, WRITE = 4, 5, 6, 9, 7
 RNG = np.random.default_rng(0)
 SOURCE, TOKENS = RNG.integers(0, READ, (B, S)), RNG.integers(0, WRITE, (B, T))

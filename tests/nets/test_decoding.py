@@ -12,6 +12,8 @@ from deepseq.nets import decoding
 from deepseq.nets.seq2seq import Seq2Seq
 from deepseq.nets.transformer import post_norm, pre_norm, transformer
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 BEGIN, END = 0, 1
 
 

@@ -9,6 +9,8 @@ import pytest
 from deepseq.nets import alexnet, densenet, googlenet, googlenet_batch_norm, lenet, nin, preact_resnet, resnet, vgg
 from deepseq.nets import torchvision_names as names
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 KEY = jax.random.key(0)
 BITMAPS = jnp.asarray(np.random.default_rng(0).choice([-1.0, 1.0], (10, 84)), jnp.float32)
 COUNTS = {

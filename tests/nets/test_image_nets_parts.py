@@ -9,6 +9,8 @@ from deepseq.nets import alexnet, densenet, googlenet, nin, preact_resnet, resne
 from deepseq.nets.inside import look
 from deepseq.nets.layers import Moments
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 RNG = np.random.default_rng(0)
 
 

@@ -12,6 +12,8 @@ from deepseq.nets import language_model as lm
 from deepseq.nets.embedding import look_up
 from deepseq.nets.layers import Dense
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 TINY = {"embedding": 3, "hidden": 4}
 CELLS = {"lstm": lm.LSTM, "gru": lm.GRU, "rnn": lm.RNN}
 TOKENS = np.random.default_rng(0).integers(0, 9, (6, 5))

@@ -7,6 +7,8 @@ import pytest
 
 from deepseq.nets import lenet
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 RNG = np.random.default_rng(0)
 BITMAPS = RNG.choice([-1.0, 1.0], (10, 84)).astype(np.float32)
 

@@ -10,6 +10,8 @@ from deepseq.nets.inside import look
 from deepseq.nets.layers import Moments
 from deepseq.train.losses import cross_entropy
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 OPTION_A = {20: 269_722, 32: 464_154, 44: 658_586, 56: 853_018, 110: 1_727_962, 1202: 19_421_274}
 OPTION_B = {20: 272_474, 32: 466_906, 44: 661_338, 56: 855_770, 110: 1_730_714, 1202: 19_424_026}
 

@@ -15,6 +15,8 @@ from deepseq.nets import seq2seq
 from deepseq.nets.attentive import attentive
 from deepseq.nets.transformer import transformer
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 B, S, T, READ, WRITE = 4, 5, 6, 9, 7
 RNG = np.random.default_rng(0)
 SOURCE, TOKENS = RNG.integers(0, READ, (B, S)), RNG.integers(0, WRITE, (B, T))

@@ -11,6 +11,8 @@ import pytest
 from deepseq.nets import attention
 from deepseq.nets import transformer as T
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 TINY = {"layers": 2, "size": 12, "heads": 3, "feed_forward": 10}
 NORMS = {"post": T.post_norm, "pre": T.pre_norm}
 B, S, N, V = 3, 5, 7, 9

@@ -11,6 +11,8 @@ from deepseq.nets import attention
 from deepseq.nets import transformer as T
 from deepseq.nets.transformer_alignments import alignments
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 B, S, N, READ, WRITE, D, H = 4, 5, 6, 9, 7, 12, 3
 RNG = np.random.default_rng(0)
 SOURCE, TOKENS, LENGTHS = RNG.integers(0, READ, (B, S)), RNG.integers(0, WRITE, (B, N)), np.array([5, 1, 3, 4])

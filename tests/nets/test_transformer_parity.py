@@ -10,6 +10,8 @@ import pytest
 from deepseq.nets import attention
 from deepseq.nets import transformer as T
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 torch = pytest.importorskip("torch", reason="parity with PyTorch needs torch")
 
 B, S, N, D, H, F = 3, 5, 7, 12, 3, 10  # sources of up to S steps, targets of N

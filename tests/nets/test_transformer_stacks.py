@@ -11,6 +11,8 @@ import pytest
 from deepseq.nets import attention
 from deepseq.nets import transformer as T
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 NORMS = {"post": T.post_norm, "pre": T.pre_norm}
 B, S, N = 3, 5, 7
 

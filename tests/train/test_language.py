@@ -14,14 +14,15 @@ from deepseq.train.stream import begin, stream_step
 
 NET = language_model(7, GRU, embedding=3, hidden=5, layers=2)
 PARAMS = jax.tree.map(lambda p: 2 * p, NET.init(jax.random.key(0)))
+APPLY = jax.jit(functools.partial(NET.apply, key=None))
 TEXT = np.random.default_rng(0).integers(0, 7, 101)
 
 
-def nats_by_loop(params, symbols, apply=NET.apply):
+def nats_by_loop(params, symbols):
     """-log p of every symbol but the first, one symbol at a time."""
     carry, found = None, []
     for now, following in zip(symbols[:-1], symbols[1:], strict=True):
-        logits, carry = apply(params, np.array([[now]]), carry=carry, key=None)
+        logits, carry = APPLY(params, np.array([[now]]), carry=carry)
         found.append(-float(jax.nn.log_softmax(logits[0, 0])[following]))
     return np.array(found)
 
@@ -68,7 +69,7 @@ def test_chunk_gradient_is_of_the_sum_over_steps():
         return -jnp.stack([jnp.stack(row) for row in picked]).sum() / 4
 
     (nats, after), direction = chunk_gradient(NET.apply)(PARAMS, carry, chunk)
-    value, expected = jax.value_and_grad(by_hand)(PARAMS)
+    value, expected = jax.jit(jax.value_and_grad(by_hand))(PARAMS)
     np.testing.assert_allclose(nats, value / 6, rtol=1e-5)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6)
     jax.tree.map(close, direction, expected)
