@@ -94,10 +94,11 @@ def test_any_activation(activation):
 def test_padding_reaches_nothing(kind, form):
     params, carry, xs = draw(kind)
     poisoned = np.where(np.arange(len(xs))[:, None, None] < LENGTHS[:, None], xs, np.nan)
-    clean, dirty = (jax.jit(form(kind, lengths=LENGTHS))(params, carry, x) for x in (xs, poisoned))
+    values, slopes = jax.jit(form(kind, lengths=LENGTHS)), gradients(form(kind, lengths=LENGTHS))
+    (clean, dirty), (of_clean, of_dirty) = ([f(params, carry, x) for x in (xs, poisoned)] for f in (values, slopes))
     close(dirty, clean, 0)
-    close(*(gradients(form(kind, lengths=LENGTHS))(params, carry, x) for x in (poisoned, xs)), 0)
-    ys, dxs = clean[1], gradients(form(kind, lengths=LENGTHS))(params, carry, xs)[2]
+    close(of_dirty, of_clean, 0)
+    ys, dxs = clean[1], of_clean[2]
     for b, length in enumerate(LENGTHS):
         assert not ys[length:, b].any() and not dxs[length:, b].any()
     jax.tree.map(lambda end, start: np.testing.assert_array_equal(end[1], start[1]), clean[0], carry)  # length 0
