@@ -1,5 +1,9 @@
-"""Compiled programs are kept between tests and test runs, for this process and those that the tests start."""
+"""Settings that shorten the suite: compiled programs are kept, whole nets compiled quickly, garbage is sought less often.
 
+Programs are kept between tests and test runs, for this process and those that the tests start.
+"""
+
+import gc
 import os
 from pathlib import Path
 
@@ -9,6 +13,7 @@ kept = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", Path(__file__).resolve()
 # one folder for each of pytest-xdist's workers: none may read what another is still writing
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(kept / os.environ.get("PYTEST_XDIST_WORKER", ""))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+gc.set_threshold(50_000)  # tracing makes many objects, hardly any of them garbage
 
 
 @pytest.fixture(scope="module")

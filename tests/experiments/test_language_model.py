@@ -21,6 +21,8 @@ from experiments.command_line import UsageError
 from experiments.language_model_figures import draw
 from experiments.language_model_summary import summarize
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SMOKE, PAPER = get_config("smoke"), get_config("paper")
 COMMAND = "--config=configs/language_model.py:smoke"
 

@@ -8,6 +8,8 @@ import pytest
 from deepseq.nets import resnet
 from deepseq.nets.inside import Seen, look, probe
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 
 def two_layers(w, x, probes=None):
     h = probe(probes, "h", jnp.tanh(x @ w[0]))

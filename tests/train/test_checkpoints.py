@@ -207,7 +207,12 @@ def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoints_stay(tmp_pat
         for t in (10, 20):
             checkpoints.save(t, {"step": jnp.int32(t), "w": weights})
     full = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FULL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", FULL, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},  # the tests' own, which cannot be written either
     )
     assert full.returncode == 0, full.stderr
     assert full.stderr == ""
