@@ -6,7 +6,6 @@ They are the test part of the UCI set "Optical Recognition of Handwritten Digits
 import hashlib
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from deepseq.data.source import Images, Splits, hold_out, pixel_mean
 
@@ -26,6 +25,8 @@ def load(validation: int = 0) -> Splits:
     Raises:
       DataError: ``validation`` is out of range.
     """
+    from sklearn.datasets import load_digits  # takes longer to import than all the rest, and a report needs no data
+
     bunch = load_digits()
     pixels, labels = bunch.images.astype(np.uint8)[..., None], bunch.target.astype(np.int32)
     classes, test = 10, 10 * TEST_PER_CLASS

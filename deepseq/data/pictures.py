@@ -7,7 +7,6 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.datasets import load_sample_image
 
 from deepseq.data.source import DataError
 
@@ -28,6 +27,8 @@ def temple(every: int = 1) -> Picture:
       DataError: the installed scikit-learn comes without its pictures, or ``every`` leaves nothing.
     """
     try:
+        from sklearn.datasets import load_sample_image  # takes longer to import than all the rest
+
         colour = load_sample_image("china.jpg")
     except (OSError, AttributeError, ImportError) as error:
         raise DataError("scikit-learn's picture china.jpg cannot be read; install scikit-learn and Pillow again") from error

@@ -27,6 +27,6 @@ def test_a_missing_picture_is_told(monkeypatch):
     def missing(name):
         raise FileNotFoundError(name)
 
-    monkeypatch.setattr(pictures, "load_sample_image", missing)
+    monkeypatch.setattr("sklearn.datasets.load_sample_image", missing)
     with pytest.raises(DataError, match="china.jpg cannot be read"):
         pictures.temple()
