@@ -56,7 +56,7 @@ def loop(kind, params, carry, xs, lengths=None, reverse=False, reset=None):
 def draw(kind, steps=11, batch=(4,), inputs=3, hidden=5, dtype=np.float64):
     """(params, carry, xs) in NumPy."""
     rng = np.random.default_rng(0)
-    shapes = INITS[kind](jax.random.key(0), inputs, hidden)
+    shapes = jax.eval_shape(lambda key: INITS[kind](key, inputs, hidden), jax.random.key(0))
     params = jax.tree.map(lambda p: (rng.standard_normal(p.shape) * 0.7).astype(dtype), shapes)
     h, c = (rng.standard_normal((*batch, hidden)).astype(dtype) for _ in "hc")
     return params, R.LSTMState(h, c) if kind == "lstm" else h, rng.standard_normal((steps, *batch, inputs)).astype(dtype)

@@ -63,7 +63,7 @@ def test_rnn_is_the_double_loop_in_values_and_gradients(size):
     weights = np.random.default_rng(0).standard_normal((*size, B, H))
     ys, dparams, dxs = rnn_by_hand(params, xs, weights)
     np.testing.assert_allclose(grid.grid_rnn(params, xs), ys, rtol=1e-4, atol=1e-6)
-    found = jax.grad(lambda p, x: jnp.sum(jnp.float32(weights) * grid.grid_rnn(p, x)), argnums=(0, 1))(params, xs)
+    found = jax.jit(jax.grad(lambda p, x: jnp.sum(jnp.float32(weights) * grid.grid_rnn(p, x)), argnums=(0, 1)))(params, xs)
     for one, expected in zip(found[0], dparams, strict=True):
         np.testing.assert_allclose(one, expected, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(found[1], dxs, rtol=1e-3, atol=1e-5)

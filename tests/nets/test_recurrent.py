@@ -33,25 +33,27 @@ def gradients(f):
     return jax.jit(jax.grad(lambda *args: scalar(f(*args)), argnums=(0, 1, 2)))
 
 
-@pytest.mark.parametrize("reverse", (False, True))
-@pytest.mark.parametrize("lengths", (None, LENGTHS), ids=("whole", "lengths"))
-@pytest.mark.parametrize("kind", KINDS)
-def test_values_equal_the_loop(kind, lengths, reverse):
-    params, carry, xs = draw(kind)
-    expected = loop(kind, params, carry, xs, lengths, reverse)
-    for form in (unrolled, fast):
-        close(jax.jit(form(kind, lengths=lengths, reverse=reverse))(params, carry, xs), expected)
-    close(jax.jit(unrolled(kind, lengths=lengths, reverse=reverse, chunk=4))(params, carry, xs), expected)
+def values_and_gradients(f):
+    def total(*args):
+        out = f(*args)
+        return scalar(out), out
+
+    found = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True))
+    return lambda *args: (lambda out: (out[0][1], out[1]))(found(*args))
 
 
 @pytest.mark.parametrize("reverse", (False, True))
 @pytest.mark.parametrize("lengths", (None, LENGTHS), ids=("whole", "lengths"))
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_equal_each_other_and_finite_differences(kind, lengths, reverse):
-    args = draw(kind)
-    plain = gradients(unrolled(kind, lengths=lengths, reverse=reverse))(*args)
-    close(gradients(fast(kind, lengths=lengths, reverse=reverse))(*args), plain)
-    close(gradients(unrolled(kind, lengths=lengths, reverse=reverse, chunk=3))(*args), plain)
+def test_values_equal_the_loop_and_gradients_its_finite_differences(kind, lengths, reverse):
+    args, options = draw(kind), {"lengths": lengths, "reverse": reverse}
+    expected = loop(kind, *args, lengths, reverse)
+    values, plain = values_and_gradients(unrolled(kind, **options))(*args)
+    close(values, expected)
+    for form in (fast(kind, **options), unrolled(kind, **options, chunk=4)):
+        values, slopes = values_and_gradients(form)(*args)
+        close(values, expected)
+        close(slopes, plain)
 
     direction = jax.tree.map(lambda a: np.sin(np.arange(a.size)).reshape(a.shape), args)
     along = sum(jax.tree.leaves(jax.tree.map(lambda g, d: (g * d).sum(), plain, direction)))
