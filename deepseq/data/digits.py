@@ -25,7 +25,7 @@ def load(validation: int = 0) -> Splits:
     Raises:
       DataError: ``validation`` is out of range.
     """
-    from sklearn.datasets import load_digits  # takes longer to import than all the rest, and a report needs no data
+    from sklearn.datasets import load_digits  # takes longer to import than any other library here, and a report needs no data
 
     bunch = load_digits()
     pixels, labels = bunch.images.astype(np.uint8)[..., None], bunch.target.astype(np.int32)
