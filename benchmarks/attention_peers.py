@@ -1,8 +1,8 @@
-"""The same Transformer, and the same GRU encoder-decoder with additive attention, in flax.linen and PyTorch.
+"""The same Transformer, and the same GRU encoder-decoder with additive attention, in flax.linen and
+PyTorch.
 
-Each constructor returns a function without arguments that takes one training step: cross-entropy of the next token, gradient,
-plain gradient descent. Nothing is dropped unless a rate is given.
-"""
+Each constructor returns a function without arguments that takes one training step: cross-entropy of
+the next token, gradient, plain gradient descent. Nothing is dropped unless a rate is given."""
 
 import math
 from collections.abc import Callable
@@ -22,23 +22,32 @@ def cross_entropy(logits, targets):
 
 
 def jitted(apply: Callable, params, source, target, key) -> Callable:
-    """A training step of ``apply(params, source, target[:, :-1], key) -> logits`` that goes on from its own parameters."""
+    """A training step of ``apply(params, source, target[:, :-1], key) -> logits`` that goes on from
+    its own parameters.
+    """
 
     @jax.jit
     def step(params, key):
-        g = jax.grad(lambda p: cross_entropy(apply(p, source, target[:, :-1], key), target[:, 1:]))(params)
+        g = jax.grad(lambda p: cross_entropy(apply(p, source, target[:, :-1], key), target[:, 1:]))(
+            params
+        )
         return jax.tree.map(lambda p, g: p - RATE * g, params, g)
 
     state = [params, 0]
 
     def call():
-        state[0], state[1] = jax.block_until_ready(step(state[0], jax.random.fold_in(key, state[1]))), state[1] + 1
+        state[0], state[1] = (
+            jax.block_until_ready(step(state[0], jax.random.fold_in(key, state[1]))),
+            state[1] + 1,
+        )
 
     return call
 
 
 class LinenSublayers(nn.Module):
-    """Self-attention, attention to a memory if there is one, and the feed-forward net, each added and normalised."""
+    """Self-attention, attention to a memory if there is one, and the feed-forward net, each added
+    and normalised.
+    """
 
     heads: int
     hidden: int
@@ -69,7 +78,9 @@ class LinenTransformer(nn.Module):
 
     @nn.compact
     def __call__(self, source, target):
-        embedding = nn.Embed(self.vocabulary, self.size, embedding_init=nn.initializers.normal(self.size**-0.5))
+        embedding = nn.Embed(
+            self.vocabulary, self.size, embedding_init=nn.initializers.normal(self.size**-0.5)
+        )
         how = (self.heads, self.hidden, self.rate)
 
         def read(tokens):
@@ -103,7 +114,9 @@ def torch_transformer(sizes: dict, source, target) -> Callable | None:
     except ImportError:
         return None
     size, layers = sizes["size"], sizes["layers"]
-    net = torch.nn.Transformer(size, sizes["heads"], layers, layers, sizes["hidden"], sizes["rate"], batch_first=True)
+    net = torch.nn.Transformer(
+        size, sizes["heads"], layers, layers, sizes["hidden"], sizes["rate"], batch_first=True
+    )
     net.encoder.norm = net.decoder.norm = None  # post-norm has none at the end
     embedding = torch.nn.Embedding(sizes["vocabulary"], size)
     torch.nn.init.normal_(embedding.weight, std=size**-0.5)
@@ -117,15 +130,22 @@ def torch_transformer(sizes: dict, source, target) -> Callable | None:
         return torch.nn.functional.dropout(x, sizes["rate"])
 
     def call():
-        out = net(read(source), read(target[:, :-1]), tgt_mask=mask, tgt_is_causal=True) @ embedding.weight.T
-        torch.nn.functional.cross_entropy(out.reshape(-1, out.shape[-1]), target[:, 1:].reshape(-1)).backward()
+        out = (
+            net(read(source), read(target[:, :-1]), tgt_mask=mask, tgt_is_causal=True)
+            @ embedding.weight.T
+        )
+        torch.nn.functional.cross_entropy(
+            out.reshape(-1, out.shape[-1]), target[:, 1:].reshape(-1)
+        ).backward()
         _descend(torch, parameters)
 
     return call
 
 
 class LinenAttentive(nn.Module):
-    """Bidirectional GRU encoder, additive attention, GRU decoder, maxout read-out (Bahdanau et al. 2015)."""
+    """Bidirectional GRU encoder, additive attention, GRU decoder, maxout read-out (Bahdanau et al.
+    2015).
+    """
 
     vocabulary: int
     embedding: int
@@ -144,12 +164,16 @@ class LinenAttentive(nn.Module):
 
             @nn.compact
             def __call__(self, state, word):
-                e = nn.Dense(1, use_bias=False)(jnp.tanh(nn.Dense(self.hidden, use_bias=False)(state)[:, None] + keys))
+                e = nn.Dense(1, use_bias=False)(
+                    jnp.tanh(nn.Dense(self.hidden, use_bias=False)(state)[:, None] + keys)
+                )
                 context = jnp.einsum("bs,bsd->bd", jax.nn.softmax(e[..., 0]), h)
                 new, _ = nn.GRUCell(self.hidden)(state, jnp.concatenate([word, context], -1))
                 return new, jnp.concatenate([new, context], -1)
 
-        scan = nn.scan(Step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)
+        scan = nn.scan(
+            Step, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1
+        )
         _, read = scan(self.hidden)(state, words)
         t = nn.Dense(2 * self.hidden)(jnp.concatenate([read, words], -1))
         return nn.Dense(self.vocabulary)(t.reshape(*t.shape[:-1], self.hidden, 2).max(-1))
@@ -159,7 +183,9 @@ def linen_attentive(sizes: dict, source, target) -> Callable:
     """``sizes``: vocabulary, embedding, hidden."""
     net = LinenAttentive(**sizes)
     params = jax.jit(net.init)(jax.random.key(0), source[:1], target[:1, :-1])
-    return jitted(lambda p, s, t, key: net.apply(p, s, t), params, source, target, jax.random.key(0))
+    return jitted(
+        lambda p, s, t, key: net.apply(p, s, t), params, source, target, jax.random.key(0)
+    )
 
 
 def torch_attentive(sizes: dict, source, target) -> Callable | None:
@@ -170,14 +196,20 @@ def torch_attentive(sizes: dict, source, target) -> Callable | None:
         return None
     vocabulary, embedding, hidden = (sizes[name] for name in ("vocabulary", "embedding", "hidden"))
     linear = torch.nn.Linear
-    parts = torch.nn.ModuleDict({
-        "source": torch.nn.Embedding(vocabulary, embedding), "target": torch.nn.Embedding(vocabulary, embedding),
-        "encoder": torch.nn.GRU(embedding, hidden, batch_first=True, bidirectional=True),
-        "projection": linear(2 * hidden, hidden, False),
-        "first": linear(hidden, hidden), "query": linear(hidden, hidden, False),
-        "score": linear(hidden, 1, False), "cell": torch.nn.GRUCell(embedding + 2 * hidden, hidden),
-        "maxout": linear(3 * hidden + embedding, 2 * hidden), "out": linear(hidden, vocabulary),
-    })  # fmt: skip
+    parts = torch.nn.ModuleDict(
+        {
+            "source": torch.nn.Embedding(vocabulary, embedding),
+            "target": torch.nn.Embedding(vocabulary, embedding),
+            "encoder": torch.nn.GRU(embedding, hidden, batch_first=True, bidirectional=True),
+            "projection": linear(2 * hidden, hidden, False),
+            "first": linear(hidden, hidden),
+            "query": linear(hidden, hidden, False),
+            "score": linear(hidden, 1, False),
+            "cell": torch.nn.GRUCell(embedding + 2 * hidden, hidden),
+            "maxout": linear(3 * hidden + embedding, 2 * hidden),
+            "out": linear(hidden, vocabulary),
+        }
+    )
     source, target = (torch.from_numpy(np.array(a, np.int64)) for a in (source, target))
     parameters = list(parts.parameters())
 
@@ -192,7 +224,9 @@ def torch_attentive(sizes: dict, source, target) -> Callable | None:
             read.append(torch.cat([state, context, words[:, t]], -1))
         deep = parts["maxout"](torch.stack(read, 1)).unflatten(-1, (hidden, 2)).amax(-1)
         logits = parts["out"](deep)
-        torch.nn.functional.cross_entropy(logits.reshape(-1, vocabulary), target[:, 1:].reshape(-1)).backward()
+        torch.nn.functional.cross_entropy(
+            logits.reshape(-1, vocabulary), target[:, 1:].reshape(-1)
+        ).backward()
         _descend(torch, parameters)
 
     return call

@@ -1,4 +1,6 @@
-"""LeNet-5, ResNet and DenseNet as users of flax.linen write them: Python loops over blocks, with batch norm in training."""
+"""LeNet-5, ResNet and DenseNet as users of flax.linen write them: Python loops over blocks, with
+batch norm in training.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -36,11 +38,17 @@ class ResNet(nn.Module):
             for i in range(count):
                 stride = 2 if stage and not i else 1
                 plan = [(inner, 3, stride), (inner, 3, 1)]
-                plan = [(inner, 1, 1), (inner, 3, stride), (4 * inner, 1, 1)] if self.bottleneck else plan
+                plan = (
+                    [(inner, 1, 1), (inner, 3, stride), (4 * inner, 1, 1)]
+                    if self.bottleneck
+                    else plan
+                )
                 y = x
                 for j, (channels, size, s) in enumerate(plan):
                     y = nn.relu(y) if j else y
-                    y = norm(nn.Conv(channels, (size, size), s, padding=size // 2, use_bias=False)(y))
+                    y = norm(
+                        nn.Conv(channels, (size, size), s, padding=size // 2, use_bias=False)(y)
+                    )
                 if x.shape != y.shape:
                     x = norm(nn.Conv(y.shape[-1], (1, 1), stride, use_bias=False)(x))
                 x = nn.relu(x + y)

@@ -1,4 +1,6 @@
-"""The same CIFAR ResNet (He et al. 2015, section 4.2, shortcut A) and train step in flax.linen and PyTorch channels-last."""
+"""The same CIFAR ResNet (He et al. 2015, section 4.2, shortcut A) and train step in flax.linen and
+PyTorch channels-last.
+"""
 
 from collections.abc import Callable
 
@@ -50,13 +52,15 @@ def optimizer() -> optax.GradientTransformation:
 
 
 def linen(depth: int) -> tuple[Callable, Callable]:
-    """(init, step) of the linen net: init(key, x) -> state, step(state, x, labels) -> (state, loss)."""
+    """(init, step) of the linen net: init(key, x) -> state, step(state, x, labels) -> (state,
+    loss).
+    """
     return linen_training(LinenResNet(depth))
 
 
 def ours(depth: int) -> tuple[Callable, Callable]:
     """The same pair around ``deepseq.nets.resnet.cifar``."""
-    from deepseq.nets import resnet
+    from deepseq.nets.images import resnet
 
     return our_training(resnet.cifar(depth))
 
@@ -73,7 +77,9 @@ def linen_training(net: nn.Module) -> tuple[Callable, Callable]:
         params, stats, momentum = state
 
         def loss(params):
-            logits, new = net.apply({"params": params, "batch_stats": stats}, x, mutable=["batch_stats"])
+            logits, new = net.apply(
+                {"params": params, "batch_stats": stats}, x, mutable=["batch_stats"]
+            )
             value = optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
             return value, new.get("batch_stats", {})
 
@@ -91,7 +97,11 @@ def our_training(net) -> tuple[Callable, Callable]:
     def init(key, x):
         params = net.init(key)
         moments = jax.eval_shape(lambda: net.apply(params, x, running=None, key=None))[1]
-        return params, jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), moments), sgd.init(params)
+        return (
+            params,
+            jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), moments),
+            sgd.init(params),
+        )
 
     def step(state, x, labels):
         params, running, momentum = state
@@ -109,7 +119,8 @@ def our_training(net) -> tuple[Callable, Callable]:
 
 
 def torch_step(depth: int, x: np.ndarray, labels: np.ndarray) -> Callable[[], float] | None:
-    """A call that makes one PyTorch step on two threads in channels-last layout, or None without PyTorch.
+    """A call that makes one PyTorch step on two threads in channels-last layout, or None without
+    PyTorch.
 
     Args:
       depth: 6n + 2.
@@ -125,7 +136,9 @@ def torch_step(depth: int, x: np.ndarray, labels: np.ndarray) -> Callable[[], fl
     torch.manual_seed(0)
 
     def conv_bn(c_in, c_out, stride=1):
-        return tnn.Sequential(tnn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), tnn.BatchNorm2d(c_out))
+        return tnn.Sequential(
+            tnn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), tnn.BatchNorm2d(c_out)
+        )
 
     class Block(tnn.Module):
         def __init__(self, c_in, c_out):

@@ -1,10 +1,11 @@
-"""Whole sequences through RNN, LSTM and GRU beside flax.linen and PyTorch: ``python -m benchmarks.recurrent``.
+"""Whole sequences through RNN, LSTM and GRU beside flax.linen and PyTorch: ``python -m
+benchmarks.recurrent``.
 
-Forward and backward over all steps, gradients of the parameters and of the inputs. The runs are interleaved in shuffled
-order; read the ratios, which are of paired runs, rather than the times. "Divided" is ours with half of the batch on each of
-two CPU devices (``recurrent.divided``), JAX's own way to use two cores where the products of one step are too small to be
-shared; what runs on one device still has both cores.
-"""
+Forward and backward over all steps, gradients of the parameters and of the inputs. The runs are
+interleaved in shuffled order; read the ratios, which are of paired runs, rather than the times.
+"Divided" is ours with half of the batch on each of two CPU devices (``recurrent.divided``), JAX's
+own way to use two cores where the products of one step are too small to be shared; what runs on one
+device still has both cores."""
 
 import argparse
 import json
@@ -21,7 +22,12 @@ from benchmarks import timing
 from deepseq.nets import recurrent
 from deepseq.train.allocator import keep_freed_memory
 
-SIZES = ((20, 35, 650, 650), (32, 128, 256, 256), (64, 500, 32, 128), (128, 784, 1, 100))  # B, T, D, H
+SIZES = (
+    (20, 35, 650, 650),
+    (32, 128, 256, 256),
+    (64, 500, 32, 128),
+    (128, 784, 1, 100),
+)  # B, T, D, H
 BLOCKS = {"rnn": 1, "lstm": 4, "gru": 3}
 LINEN = {"rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
 
@@ -37,14 +43,23 @@ def main() -> None:
     result: dict[str, object] = {"environment": timing.environment(allocator)}
     print(", ".join(f"{key} {value}" for key, value in result["environment"].items()))
     rate = result["matmul_gflops"] = timing.matmul_rate()
-    print(f"matmul {rate:.0f} GFLOP/s, of which each reaches a share; the others' time over its own (quartiles)")
-    result["sequences"] = [measure(size, kind, flags.rounds, rate) for size in SIZES for kind in BLOCKS]
+    print(
+        f"matmul {rate:.0f} GFLOP/s, of which each reaches a share; the others' time over its own"
+        " (quartiles)"
+    )
+    result["sequences"] = [
+        measure(size, kind, flags.rounds, rate) for size in SIZES for kind in BLOCKS
+    ]
     if flags.out:
         flags.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(size: tuple[int, int, int, int], kind: str, rounds: int, rate: float) -> dict[str, object]:
-    """One size and cell: seconds to compile; undivided and divided, milliseconds, share of the matmul rate, others' ratios."""
+def measure(
+    size: tuple[int, int, int, int], kind: str, rounds: int, rate: float
+) -> dict[str, object]:
+    """One size and cell: seconds to compile; undivided and divided, milliseconds, share of the
+    matmul rate, others' ratios.
+    """
     batch, steps, inputs, hidden = size
     rng = np.random.default_rng(0)
     xs, dys = (rng.standard_normal((steps, batch, size), np.float32) for size in (inputs, hidden))
@@ -61,22 +76,36 @@ def measure(size: tuple[int, int, int, int], kind: str, rounds: int, rate: float
     if peer:
         cases["torch"] = peer
     times = timing.interleave(cases, rounds, repeats=1)
-    gflop = 3 * 2 * batch * steps * (inputs + hidden) * hidden * BLOCKS[kind] / 1e9  # forward, and two gradients
+    gflop = (
+        3 * 2 * batch * steps * (inputs + hidden) * hidden * BLOCKS[kind] / 1e9
+    )  # forward, and two gradients
     seconds = timing.compile_seconds(gradient(lambda p, xs: layer(p, xs)[1]), params, xs, dys)
     record: dict[str, object] = {"size": size, "cell": kind, "compile_seconds": seconds}
     for form, peers in (("ours", [*cases][1:]), ("divided", [*cases][3:])):
         ms, over = timing.milliseconds(times[form]), timing.ratios(times, form)
-        record[form] = {"ms": ms, "of_matmul": gflop / ms * 1e3 / rate, "time_over_it": {peer: over[peer] for peer in peers}}
+        record[form] = {
+            "ms": ms,
+            "of_matmul": gflop / ms * 1e3 / rate,
+            "time_over_it": {peer: over[peer] for peer in peers},
+        }
     show(record)
     return record
 
 
 def show(record: dict[str, object]) -> None:
-    print(f"{str(record['size']):20s}{record['cell']:5s}compiled in {record['compile_seconds']:.1f} s")
+    print(
+        f"{str(record['size']):20s}{record['cell']:5s}compiled in {record['compile_seconds']:.1f} s"
+    )
     for form in ("ours", "divided"):
         ratios = record[form]["time_over_it"].items()
-        quartiles = "   ".join(f"{peer} {q[1]:.2f} ({q[0]:.2f} to {q[2]:.2f})" for peer, q in ratios)
-        print(f"  {form:8s}{record[form]['ms']:7.1f} ms{100 * record[form]['of_matmul']:5.0f} %   {quartiles}", flush=True)
+        quartiles = "   ".join(
+            f"{peer} {q[1]:.2f} ({q[0]:.2f} to {q[2]:.2f})" for peer, q in ratios
+        )
+        print(
+            f"  {form:8s}{record[form]['ms']:7.1f} ms{100 * record[form]['of_matmul']:5.0f} %  "
+            f" {quartiles}",
+            flush=True,
+        )
 
 
 def gradient(apply: Callable) -> Callable:

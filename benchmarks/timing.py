@@ -1,4 +1,6 @@
-"""Interleaved timing: every round runs every case once, in a new order, so that drift falls on all of them alike."""
+"""Interleaved timing: every round runs every case once, in a new order, so that drift falls on all
+of them alike.
+"""
 
 import contextlib
 import importlib.metadata
@@ -14,7 +16,9 @@ import jax
 import jax.numpy as jnp
 
 
-def interleave(cases: dict[str, Callable[[], object]], rounds: int, repeats: int = 2) -> dict[str, list[float]]:
+def interleave(
+    cases: dict[str, Callable[[], object]], rounds: int, repeats: int = 2
+) -> dict[str, list[float]]:
     """Seconds per call of each case, one number per round; a case blocks until its result is there."""
     order = list(cases)
     for name in order:
@@ -33,9 +37,13 @@ def interleave(cases: dict[str, Callable[[], object]], rounds: int, repeats: int
 
 
 def alone(make: Callable[..., Callable[[], object]], *args) -> Callable[[], None]:
-    """``make(*args)`` as a case whose process is its own, as a training's is: its heap, its threads, its caches."""
+    """``make(*args)`` as a case whose process is its own, as a training's is: its heap, its
+    threads, its caches.
+    """
     pipe, theirs = multiprocessing.get_context("spawn").Pipe()
-    multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, make, args), daemon=True).start()
+    multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(theirs, make, args), daemon=True
+    ).start()
 
     def call() -> None:
         pipe.send(None)
@@ -61,8 +69,12 @@ def _serve(pipe, make: Callable, args: tuple) -> None:
 
 def ratios(times: dict[str, list[float]], base: str) -> dict[str, list[float]]:
     """Quartiles (25, 50, 75 %) of each case's time over the base's in the same round."""
-    paired = {name: [a / b for a, b in zip(ts, times[base], strict=True)] for name, ts in times.items()}
-    return {name: statistics.quantiles(r, n=4) if len(r) > 1 else r * 3 for name, r in paired.items()}
+    paired = {
+        name: [a / b for a, b in zip(ts, times[base], strict=True)] for name, ts in times.items()
+    }
+    return {
+        name: statistics.quantiles(r, n=4) if len(r) > 1 else r * 3 for name, r in paired.items()
+    }
 
 
 def milliseconds(ts: list[float]) -> float:
@@ -99,7 +111,9 @@ def environment(allocator: str) -> dict[str, object]:
         **versions,
         "device": jax.devices()[0].device_kind,
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        ),
         "allocator": allocator,
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
@@ -108,6 +122,8 @@ def environment(allocator: str) -> dict[str, object]:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo") as lines:
-            return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+            return next(
+                line.split(":")[1].strip() for line in lines if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -1,4 +1,6 @@
-"""torchvision's image nets, written again in torch with its names, to compare with: not their code, but their architecture."""
+"""torchvision's image nets, written again in torch with its names, to compare with: not their code,
+but their architecture.
+"""
 
 import torch
 from torch import nn
@@ -9,14 +11,24 @@ def alexnet(classes, side):
         return [nn.Conv2d(*args, **how), nn.ReLU()]
 
     features = nn.Sequential(
-        *conv(3, 64, 11, stride=4, padding=2), nn.MaxPool2d(3, 2),
-        *conv(64, 192, 5, padding=2), nn.MaxPool2d(3, 2),
-        *conv(192, 384, 3, padding=1), *conv(384, 256, 3, padding=1), *conv(256, 256, 3, padding=1), nn.MaxPool2d(3, 2),
-    )  # fmt: skip
+        *conv(3, 64, 11, stride=4, padding=2),
+        nn.MaxPool2d(3, 2),
+        *conv(64, 192, 5, padding=2),
+        nn.MaxPool2d(3, 2),
+        *conv(192, 384, 3, padding=1),
+        *conv(384, 256, 3, padding=1),
+        *conv(256, 256, 3, padding=1),
+        nn.MaxPool2d(3, 2),
+    )
     classifier = nn.Sequential(
-        nn.Dropout(), nn.Linear(256 * side**2, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(256 * side**2, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, 4096),
+        nn.ReLU(),
         nn.Linear(4096, classes),
-    )  # fmt: skip
+    )
     return Two(features, classifier)
 
 
@@ -36,7 +48,14 @@ def vgg(stages, classes, side):
             layers += [nn.Conv2d(c_in, c_out, 3, padding=1), nn.ReLU()]
             c_in = c_out
         layers.append(nn.MaxPool2d(2))
-    dense = [nn.Linear(512 * side**2, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
+    dense = [
+        nn.Linear(512 * side**2, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(4096, 4096),
+        nn.ReLU(),
+        nn.Dropout(),
+    ]
     return Two(nn.Sequential(*layers), nn.Sequential(*dense, nn.Linear(4096, classes)))
 
 
@@ -84,7 +103,10 @@ class DenseLayer(nn.Module):
     def __init__(self, c_in, growth):
         super().__init__()
         self.norm1, self.conv1 = nn.BatchNorm2d(c_in), nn.Conv2d(c_in, 4 * growth, 1, bias=False)
-        self.norm2, self.conv2 = nn.BatchNorm2d(4 * growth), nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
+        self.norm2, self.conv2 = (
+            nn.BatchNorm2d(4 * growth),
+            nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False),
+        )
 
     def forward(self, x):
         y = self.conv2(torch.relu(self.norm2(self.conv1(torch.relu(self.norm1(x))))))
@@ -141,8 +163,12 @@ class Inception(nn.Module):
     def __init__(self, unit, size, c_in, one, three_reduce, three, five_reduce, five, pool):
         super().__init__()
         self.branch1 = unit(c_in, one, 1)
-        self.branch2 = nn.Sequential(unit(c_in, three_reduce, 1), unit(three_reduce, three, 3, padding=1))
-        self.branch3 = nn.Sequential(unit(c_in, five_reduce, 1), unit(five_reduce, five, size, padding=size // 2))
+        self.branch2 = nn.Sequential(
+            unit(c_in, three_reduce, 1), unit(three_reduce, three, 3, padding=1)
+        )
+        self.branch3 = nn.Sequential(
+            unit(c_in, five_reduce, 1), unit(five_reduce, five, size, padding=size // 2)
+        )
         self.branch4 = nn.Sequential(nn.MaxPool2d(3, 1, 1), unit(c_in, pool, 1))
 
     def forward(self, x):
@@ -152,7 +178,11 @@ class Inception(nn.Module):
 class Auxiliary(nn.Module):
     def __init__(self, unit, pool, c_in, side, classes):
         super().__init__()
-        self.conv, self.fc1, self.fc2 = unit(c_in, 128, 1), nn.Linear(128 * side**2, 1024), nn.Linear(1024, classes)
+        self.conv, self.fc1, self.fc2 = (
+            unit(c_in, 128, 1),
+            nn.Linear(128 * side**2, 1024),
+            nn.Linear(1024, classes),
+        )
         self.pool = pool
 
     def forward(self, x):
@@ -163,13 +193,19 @@ class Auxiliary(nn.Module):
 class _GoogLeNet(nn.Module):
     def __init__(self, table, unit, size, pool, classes, side):
         super().__init__()
-        self.conv1, self.conv2, self.conv3 = unit(3, 64, 7, stride=2, padding=3), unit(64, 64, 1), unit(64, 192, 3, padding=1)
+        self.conv1, self.conv2, self.conv3 = (
+            unit(3, 64, 7, stride=2, padding=3),
+            unit(64, 64, 1),
+            unit(64, 192, 3, padding=1),
+        )
         c_in = 192
         for name, row in table.items():
             setattr(self, f"inception{name}", Inception(unit, size, c_in, *row))
             c_in = row[0] + row[2] + row[4] + row[5]
         self.names, self.fc = tuple(table), nn.Linear(c_in, classes)
-        self.aux1, self.aux2 = (Auxiliary(unit, pool, c, side, classes) for c in (512, 528)) if side else (None, None)
+        self.aux1, self.aux2 = (
+            (Auxiliary(unit, pool, c, side, classes) for c in (512, 528)) if side else (None, None)
+        )
 
     def _blocks(self, x, last):
         half_way = {}
@@ -178,7 +214,11 @@ class _GoogLeNet(nn.Module):
                 x = nn.functional.max_pool2d(x, last if name == "5a" else 3, 2, ceil_mode=True)
             x = half_way[name] = getattr(self, f"inception{name}")(x)
         main = self.fc(x.mean((2, 3)))
-        return main if self.aux1 is None else (main, self.aux1(half_way["4a"]), self.aux2(half_way["4d"]))
+        return (
+            main
+            if self.aux1 is None
+            else (main, self.aux1(half_way["4a"]), self.aux2(half_way["4d"]))
+        )
 
 
 class GoogLeNet(_GoogLeNet):

@@ -1,9 +1,9 @@
-"""ResNet-20's train step beside the same net in flax.linen and PyTorch: ``python -m benchmarks.train_step``.
+"""ResNet-20's train step beside the same net in flax.linen and PyTorch: ``python -m
+benchmarks.train_step``.
 
-Batch 128 of 32x32x3, width 16, SGD with momentum and decay, running averages of batch norm, no augmentation. Each
-peer has a process of its own; they take turns in shuffled order. Read the ratios, which are of paired runs, rather than the
-times.
-"""
+Batch 128 of 32x32x3, width 16, SGD with momentum and decay, running averages of batch norm, no
+augmentation. Each peer has a process of its own; they take turns in shuffled order. Read the
+ratios, which are of paired runs, rather than the times."""
 
 import argparse
 import importlib.util
@@ -27,7 +27,9 @@ SCANNED = "ours, in lax.scan"
 def main() -> None:
     """Measures, prints and, with --out, writes JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--allocator", choices=("keep", "default"), default="keep", help="the same for all peers")
+    parser.add_argument(
+        "--allocator", choices=("keep", "default"), default="keep", help="the same for all peers"
+    )
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--no-compile", action="store_true", help="skip the compile times")
@@ -44,13 +46,17 @@ def main() -> None:
     if not flags.no_compile:
         result["compile_seconds"] = compiles(flags.batch, max(3, flags.rounds // 3), allocator)
     if not flags.no_breakdown:
-        result["operations"] = operations(flags.batch, max(3, flags.rounds // 3), rate, result["step"]["ours"]["ms"])
+        result["operations"] = operations(
+            flags.batch, max(3, flags.rounds // 3), rate, result["step"]["ours"]["ms"]
+        )
     if flags.out:
         flags.out.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def steps(batch: int, rounds: int, allocator: str) -> dict[str, dict[str, object]]:
-    names = ["ours", "flax.linen", SCANNED] + ["torch channels-last"] * (importlib.util.find_spec("torch") is not None)
+    names = ["ours", "flax.linen", SCANNED] + ["torch channels-last"] * (
+        importlib.util.find_spec("torch") is not None
+    )
     cases = {name: timing.alone(case, name, batch, allocator) for name in names}
     times = timing.interleave(cases, rounds)
     times[SCANNED] = [seconds / IN_SCAN for seconds in times[SCANNED]]
@@ -59,7 +65,10 @@ def steps(batch: int, rounds: int, allocator: str) -> dict[str, dict[str, object
     for name, ts in times.items():
         low, middle, high = quartiles[name]
         print(f"{name:22s}{timing.milliseconds(ts):11.1f}   {middle:.2f} ({low:.2f} to {high:.2f})")
-    return {name: {"ms": timing.milliseconds(ts), "over_ours": quartiles[name]} for name, ts in times.items()}
+    return {
+        name: {"ms": timing.milliseconds(ts), "over_ours": quartiles[name]}
+        for name, ts in times.items()
+    }
 
 
 def case(name: str, batch: int, allocator: str) -> Callable[[], float]:
@@ -80,7 +89,9 @@ def _scanned(step):
     """IN_SCAN steps in one loop, where XLA's own weight gradient on CPU collapses."""
 
     def steps(state, x, labels):
-        state, losses = jax.lax.scan(lambda state, _: step(state, x, labels), state, None, length=IN_SCAN)
+        state, losses = jax.lax.scan(
+            lambda state, _: step(state, x, labels), state, None, length=IN_SCAN
+        )
         return state, losses[-1]
 
     return steps
@@ -116,10 +127,15 @@ def compiles(batch: int, rounds: int, allocator: str) -> dict[str, dict[str, flo
 
 
 def compiled(name: str, depth: int, what: str, batch: int, allocator: str) -> float:
-    """Seconds that one peer's program takes to be traced and compiled, in a process that compiled nothing before."""
+    """Seconds that one peer's program takes to be traced and compiled, in a process that compiled
+    nothing before.
+    """
     if allocator == "keep":
         keep_freed_memory()
-    x, labels = jax.ShapeDtypeStruct((batch, 32, 32, 3), np.float32), jax.ShapeDtypeStruct((batch,), np.int32)
+    x, labels = (
+        jax.ShapeDtypeStruct((batch, 32, 32, 3), np.float32),
+        jax.ShapeDtypeStruct((batch,), np.int32),
+    )
     init, step = (peers.linen if name == "flax.linen" else peers.ours)(depth)
     key = jax.random.key(0)
     if what == "init":
@@ -137,12 +153,16 @@ def operations(batch: int, rounds: int, rate: float, step_ms: float) -> list[dic
     sums = {}
     for kind in ("forward,", "dx,", "dw,", "norm"):
         mine = [r for r in records if kind in r["operation"] and r["operation"].endswith("ours")]
-        sums[kind.strip(",")] = sum(r["total_ms"] for r in mine if kind == "norm" or "norm" not in r["operation"])
+        sums[kind.strip(",")] = sum(
+            r["total_ms"] for r in mine if kind == "norm" or "norm" not in r["operation"]
+        )
     rest = step_ms - sum(sums.values())
     parts = ", ".join(f"{kind} {ms:.0f}" for kind, ms in sums.items())
     limit = max(sums, key=sums.get)
-    print(f"\nthe step's {step_ms:.0f} ms: {parts}, rest {rest:.0f} (additions, update, and what caches lose). "
-          f"Most of it is {limit}.")
+    print(
+        f"\nthe step's {step_ms:.0f} ms: {parts}, rest {rest:.0f} (additions, update, and what"
+        f" caches lose). Most of it is {limit}."
+    )
     return records
 
 

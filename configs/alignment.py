@@ -1,4 +1,5 @@
-"""Alignment: what is lost with the length of a source, by one vector and by attention, and where attention looks.
+"""Alignment: what is lost with the length of a source, by one vector and by attention, and where
+attention looks.
 
 Paper     Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Bahdanau, Cho, Bengio 2015 (arXiv 1409.0473);
           Vaswani et al. 2017 (arXiv 1706.03762).
@@ -9,9 +10,11 @@ Command   python -m experiments.run --config=configs/alignment.py[:smoke|:laptop
     laptop   64                        1800     130 to 138 k      3      7 minutes on two CPU cores
     paper    64                        20 000   2.1 to 2.4 M      5      an accelerator
 
-Expected  in the paper of 2015, BLEU of one vector falls from sentences of 20 words on and that of attention does not fall up to
-          50 (its figure 2); reversing the source raises it from 26.17 to 30.59 (2014, table 1). There, a source reversed lies
-          closer to its target; the first task here is the other way round, and nothing of the sort is to be expected.
+Expected  in the paper of 2015, BLEU of one vector falls from sentences of 20 words on and that of
+attention does not fall up to
+          50 (its figure 2); reversing the source raises it from 26.17 to 30.59 (2014, table 1).
+          There, a source reversed lies closer to its target; the first task here is the other way
+          round, and nothing of the sort is to be expected.
 """
 
 from ml_collections import ConfigDict
@@ -94,5 +97,7 @@ def get_config(tier: str = "laptop") -> ConfigDict:
         config.dates.update({"pairs": 500_000, "updates": 10_000})
         config.fixed.update({"embedding": 256, "hidden": 416, "widths": (104, 208), "rate": 1e-3})
         config.attentive.update({"embedding": 256, "hidden": 256, "alignment": 256, "rate": 1e-3})
-        config.transformer.update({"layers": 3, "size": 192, "heads": 4, "feed_forward": 384, "rate": 5e-4})
+        config.transformer.update(
+            {"layers": 3, "size": 192, "heads": 4, "feed_forward": 384, "rate": 5e-4}
+        )
     return config

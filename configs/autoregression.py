@@ -1,8 +1,8 @@
 """Autoregression: how much of the past does a prediction need, and who can keep it?
 
 Sources   Cover, Thomas 2006, chapter 4 (entropy rates); Rabiner 1989 (the forward algorithm); Box, Jenkins 1970 (linear
-          autoregression and its forecasts); Elman 1990 (the RNN as a latent autoregressive model); Graves, Fernandez,
-          Schmidhuber 2007, arXiv 0705.2011 (recurrence in two dimensions)
+          autoregression and its forecasts); Elman 1990 (the RNN as a latent autoregressive model);
+          Graves, Fernandez, Schmidhuber 2007, arXiv 0705.2011 (recurrence in two dimensions)
 Command   python -m experiments.run --config=configs/autoregression.py[:smoke|:laptop|:paper]
 
     tier     chains of order; copy of lag; symbols a seed; pixel model  updates: net, RNN, pixels  seeds  time
@@ -10,16 +10,19 @@ Command   python -m experiments.run --config=configs/autoregression.py[:smoke|:l
     laptop   1, 2, 3; 6; 65 536; 8000 parameters                        300, 1500, 800                 3  4 minutes on two cores
     paper    1, 2, 3, 4; 8; 1 048 576; 100 000 parameters               2000, 20 000, 10 000           5  an accelerator
 
-Expected  the loss of AR(tau) falls to the entropy rate at tau = the order of the chain and stays there; the Markov model is as
-          good only on a Markov chain. A recurrent net comes near the floor of every source, those of no finite order included.
-          What a linear model feeds back to itself follows the closed form of the error at every horizon. Whether, on images,
-          a state from the left and from above says more than one that comes along the raster is open.
+Expected  the loss of AR(tau) falls to the entropy rate at tau = the order of the chain and stays
+there; the Markov model is as
+          good only on a Markov chain. A recurrent net comes near the floor of every source, those
+          of no finite order included. What a linear model feeds back to itself follows the closed
+          form of the error at every horizon. Whether, on images, a state from the left and from
+          above says more than one that comes along the raster is open.
 
-Every seed draws its own chains, training series, first weights and batches. The loss of a model of a window is its expected
-loss, enumerated; that of a recurrent net is measured on a test series beside the true model's on the same one.
+Every seed draws its own chains, training series, first weights and batches. The loss of a model of
+a window is its expected loss, enumerated; that of a recurrent net is measured on a test series
+beside the true model's on the same one.
 
-The rate of the models of pixels was chosen in trials (seeds 0 to 2) at 0.005, 0.01 and 0.02. Two claims were added after such
-trials, to explain what they showed: C-S5 untrained, and F4:137 ahead.
+The rate of the models of pixels was chosen in trials (seeds 0 to 2) at 0.005, 0.01 and 0.02. Two
+claims were added after such trials, to explain what they showed: C-S5 untrained, and F4:137 ahead.
 """
 
 from ml_collections import ConfigDict
@@ -94,7 +97,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.measure.omit = 0.1  # share of the symbols omitted
     config.measure.margin = 0.01  # nats within which two losses count as equal
     config.measure.share = 0.05  # of the floor within which an error counts as the floor
-    config.measure.solved = 0.1  # of the least loss without memory, below which the echo counts as solved
+    config.measure.solved = (
+        0.1  # of the least loss without memory, below which the echo counts as solved
+    )
     config.measure.decoded = 0.9  # accuracy from which a past symbol counts as decoded
 
     if tier == "smoke":

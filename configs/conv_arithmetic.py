@@ -1,4 +1,5 @@
-"""What can be counted of a convolution and of the nets built from it: sizes, parameters, multiply-adds, receptive fields.
+"""What can be counted of a convolution and of the nets built from it: sizes, parameters,
+multiply-adds, receptive fields.
 
 Papers    Krizhevsky et al. 2012; Simonyan, Zisserman 2014 (arXiv 1409.1556); Szegedy et al. 2014 (1409.4842);
           He et al. 2015 (1512.03385) and 2016 (1603.05027); Huang et al. 2016 (1608.06993).
@@ -9,8 +10,10 @@ Command   python -m experiments.run --config=configs/conv_arithmetic.py[:smoke|:
     laptop   images up to 16 pixels    3      20 s on two CPU cores
     paper    images up to 32 pixels    5      half a minute
 
-Expected  The rules of size and count hold with their floors and exceptions. The notes' AlexNet has 200 million parameters for
-          want of one pooling. Deeper with fewer parameters is a direction, not a law: VGG and ResNet go the other way.
+Expected  The rules of size and count hold with their floors and exceptions. The notes' AlexNet has
+200 million parameters for
+          want of one pooling. Deeper with fewer parameters is a direction, not a law: VGG and
+          ResNet go the other way.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +29,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "conv_arithmetic"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = False  # by XLA, which takes longer than it saves: everything runs once, on little
+    config.optimize = (
+        False  # by XLA, which takes longer than it saves: everything runs once, on little
+    )
 
     config.sizes = ConfigDict()  # every combination that fits
     config.sizes.largest = 16  # image, from 1 pixel on
@@ -36,7 +41,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     config.picture = ConfigDict()
     config.picture.every = 3  # pixel that is kept, both ways
-    config.picture.tolerance = 1e-6  # of the pixels' range, float32, within which two pictures are the same
+    config.picture.tolerance = (
+        1e-6  # of the pixels' range, float32, within which two pictures are the same
+    )
 
     config.weights = ConfigDict()  # nets and images that random weights are drawn for
     config.weights.pixels = 8
@@ -45,7 +52,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.sizes.update({"largest": 7, "kernels": (1, 2, 3, 5), "strides": (1, 2, 3), "paddings": (0, 1)})
+        config.sizes.update(
+            {"largest": 7, "kernels": (1, 2, 3, 5), "strides": (1, 2, 3), "paddings": (0, 1)}
+        )
         config.picture.every = 8
     if tier == "paper":
         config.seeds = (0, 1, 2, 3, 4)

@@ -8,11 +8,13 @@ Command   python -m experiments.run --config=configs/degradation.py[:smoke|:lapt
     laptop   digits, 8x8     20 and 56, width 16             132      3  4 minutes on two CPU cores
     paper    CIFAR-10        20 and 56, width 16          64 000      5  hours on an accelerator
 
-Expected  plain-56 ends with a higher training error than plain-20; ResNet-56 does not end above ResNet-20.
-          On CIFAR-10 Table 6 prints test errors of 8.75 % (ResNet-20) and 6.97 % (ResNet-56), and none for plain nets.
+Expected  plain-56 ends with a higher training error than plain-20; ResNet-56 does not end above
+ResNet-20.
+          On CIFAR-10 Table 6 prints test errors of 8.75 % (ResNet-20) and 6.97 % (ResNet-56), and
+          none for plain nets.
 
-Every value can be set from the command line, for example --config.seeds=0,1,2,3,4 or, for a short run on real images,
---config=configs/degradation.py:paper --config.train.steps=500 --config.seeds=0
+Every value can be set from the command line, for example --config.seeds=0,1,2,3,4 or, for a short
+run on real images, --config=configs/degradation.py:paper --config.train.steps=500 --config.seeds=0
 """
 
 from ml_collections import ConfigDict
@@ -33,7 +35,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.data = ConfigDict()
     config.data.name = "digits"  # or "cifar10"
     config.data.validation = 0  # training images held out for choosing hyper-parameters
-    config.data.augment = True  # the data set's own: pad by 4, crop and flip for CIFAR-10; none for digits
+    config.data.augment = (
+        True  # the data set's own: pad by 4, crop and flip for CIFAR-10; none for digits
+    )
 
     config.net = ConfigDict()
     config.net.shallow = 20
@@ -50,14 +54,20 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.train.decay = 1e-4  # on every parameter, as Caffe does
     config.train.bn_momentum = 0.9
     config.train.warmup_rate = 0.01
-    config.train.warmup_steps = 22  # for both nets of depth net.deep, so that they differ in the shortcuts alone
+    config.train.warmup_steps = (
+        22  # for both nets of depth net.deep, so that they differ in the shortcuts alone
+    )
 
     config.measure = ConfigDict()
     config.measure.every = 11  # iterations between two points of the curves
     config.measure.inside_every = 44  # iterations between two looks inside
     config.measure.save_every = 44  # iterations between two checkpoints
-    config.measure.loss_threshold = 1.0  # "trained": the training loss, averaged over measure.every, falls below this
-    config.measure.vanished = 1e-3  # first-layer gradient norm over last-layer gradient norm that counts as vanished
+    config.measure.loss_threshold = (
+        1.0  # "trained": the training loss, averaged over measure.every, falls below this
+    )
+    config.measure.vanished = (
+        1e-3  # first-layer gradient norm over last-layer gradient norm that counts as vanished
+    )
     config.measure.same_loss = 1e-4  # margin within which two losses count as equal
 
     if tier == "smoke":

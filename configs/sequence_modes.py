@@ -1,4 +1,5 @@
-"""The four ways of reading and writing: vector to sequence, sequence to vector, through a vector, and step by step.
+"""The four ways of reading and writing: vector to sequence, sequence to vector, through a vector,
+and step by step.
 
 Paper     none of one's own; the nets are those of Cho et al. 2014, Sutskever et al. 2014 and Schuster, Paliwal 1997.
 Command   python -m experiments.run --config=configs/sequence_modes.py[:smoke|:laptop|:paper]
@@ -8,9 +9,11 @@ Command   python -m experiments.run --config=configs/sequence_modes.py[:smoke|:l
     laptop   40          10              20            3      a minute on two CPU cores
     paper    200         30              100           5      an accelerator
 
-Expected  0.9 of held-out digits are written as words without a mistake; parity is right for 0.99 of strings of up to 40 bits;
-          0.95 of all sequences come back reversed without a mistake, out of one vector; tags that need what is still to come
-          are right when read both ways, and stay at 1/4, exactly what guessing gives, when read one way.
+Expected  0.9 of held-out digits are written as words without a mistake; parity is right for 0.99 of
+strings of up to 40 bits;
+          0.95 of all sequences come back reversed without a mistake, out of one vector; tags that
+          need what is still to come are right when read both ways, and stay at 1/4, exactly what
+          guessing gives, when read one way.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +32,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
     config.batch_size = 64
     config.clip = 1.0  # largest norm of a gradient
-    config.test = 2000  # new sequences for a point of a learning curve; the digits have 360 held-out images
+    config.test = (
+        2000  # new sequences for a point of a learning curve; the digits have 360 held-out images
+    )
     config.final = 20_000  # and for the verdicts: other ones, a multiple
 
     config.image = ConfigDict()  # a digit's image -> its word
@@ -44,7 +49,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     config.parity = ConfigDict()  # bits -> whether the number of ones is odd
     config.parity.longest = 40
-    config.parity.mastered = 0.97  # training accuracy at which the strings become half as long again
+    config.parity.mastered = (
+        0.97  # training accuracy at which the strings become half as long again
+    )
     config.parity.embedding = 4
     config.parity.hidden = 16
     config.parity.updates = 1000
@@ -67,7 +74,9 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.tagging.ahead = 2
     config.tagging.symbols = 4
     config.tagging.embedding = 8
-    config.tagging.hidden = 64  # of the net that reads one way; the other has half in each direction
+    config.tagging.hidden = (
+        64  # of the net that reads one way; the other has half in each direction
+    )
     config.tagging.updates = 600
     config.tagging.every = 25
     config.tagging.rate = 1e-2
@@ -79,15 +88,48 @@ def get_config(tier: str = "laptop") -> ConfigDict:
         config.seeds = (0, 1)
         config.optimize = False
         config.test, config.final = 500, 2000
-        config.image.update({"channels": 8, "hidden": 32, "updates": 200, "every": 20, "rate": 1e-2})
+        config.image.update(
+            {"channels": 8, "hidden": 32, "updates": 200, "every": 20, "rate": 1e-2}
+        )
         config.parity.update({"longest": 8, "updates": 240, "every": 20})
-        config.reversal.update({"longest": 3, "hidden": 32, "updates": 200, "every": 40, "rate": 1e-2})
+        config.reversal.update(
+            {"longest": 3, "hidden": 32, "updates": 200, "every": 40, "rate": 1e-2}
+        )
         config.tagging.update({"steps": 8, "hidden": 32, "updates": 320, "every": 40})
     if tier == "paper":
         config.seeds = (0, 1, 2, 3, 4)
         config.final = 100_000
-        config.image.update({"channels": 64, "hidden": 256, "embedding": 64, "updates": 5000, "every": 100, "rate": 1e-3})
-        config.parity.update({"longest": 200, "hidden": 64, "updates": 20_000, "every": 200, "rate": 3e-3})
-        config.reversal.update({"longest": 30, "hidden": 1024, "embedding": 256, "updates": 50_000, "every": 500, "rate": 1e-3})
-        config.tagging.update({"steps": 100, "ahead": 10, "hidden": 512, "updates": 20_000, "every": 200, "rate": 1e-3})
+        config.image.update(
+            {
+                "channels": 64,
+                "hidden": 256,
+                "embedding": 64,
+                "updates": 5000,
+                "every": 100,
+                "rate": 1e-3,
+            }
+        )
+        config.parity.update(
+            {"longest": 200, "hidden": 64, "updates": 20_000, "every": 200, "rate": 3e-3}
+        )
+        config.reversal.update(
+            {
+                "longest": 30,
+                "hidden": 1024,
+                "embedding": 256,
+                "updates": 50_000,
+                "every": 500,
+                "rate": 1e-3,
+            }
+        )
+        config.tagging.update(
+            {
+                "steps": 100,
+                "ahead": 10,
+                "hidden": 512,
+                "updates": 20_000,
+                "every": 200,
+                "rate": 1e-3,
+            }
+        )
     return config

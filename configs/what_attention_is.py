@@ -1,4 +1,5 @@
-"""What attention is: what it can tell apart, what a mask hides, what the square root is for, and what it all costs.
+"""What attention is: what it can tell apart, what a mask hides, what the square root is for, and
+what it all costs.
 
 Paper     Vaswani et al. 2017 (arXiv 1706.03762), sections 3.2 to 3.5 and table 1.
 Command   python -m experiments.run --config=configs/what_attention_is.py[:smoke|:laptop|:paper]
@@ -8,9 +9,10 @@ Command   python -m experiments.run --config=configs/what_attention_is.py[:smoke
     laptop   2048 steps       400 updates           3      1 minute on two CPU cores
     paper    8192 steps       4000 updates          5      an accelerator
 
-Expected  Without positions, attention is blind to order: permuted inputs give permuted outputs, the order task stays at chance.
-          Masks are exact zeros of the Jacobian. Scores grow with the square root of the key size unless divided by it. Time and
-          memory grow with n^2, those of a recurrent net with n, but its steps cannot be taken at once.
+Expected  Without positions, attention is blind to order: permuted inputs give permuted outputs, the
+          order task stays at chance. Masks are exact zeros of the Jacobian. Scores grow with the
+          square root of the key size unless divided by it. Time and memory grow with n^2, those of
+          a recurrent net with n, but its steps cannot be taken at once.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,9 @@
-"""A convolutional net reads zip codes, as in 1989; its successor LeNet-5; and what their maps are worth to a linear reader.
+"""A convolutional net reads zip codes, as in 1989; its successor LeNet-5; and what their maps are
+worth to a linear reader.
 
 Papers    LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition", Neural Computation 1.
-          LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", Proc. IEEE 86.
+          LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document
+          recognition", Proc. IEEE 86.
 Command   python -m experiments.run --config=configs/zip_codes.py[:smoke|:laptop|:paper]
 
     tier     images                                          passes              seeds  time
@@ -9,13 +11,13 @@ Command   python -m experiments.run --config=configs/zip_codes.py[:smoke|:laptop
     laptop   scikit-learn's digits                           60 and 30           3      2 minutes on two CPU cores
     paper    zip codes (7291 and 2007), MNIST                23 and 20           5      half an hour on two CPU cores
 
-Expected  The paper's net makes 5.0 % errors on the test zip codes (102) and 0.14 % on the training ones (10), after 23 passes,
-one
-          image at a time. A linear reader of its last maps makes fewer errors than one of the pixels.
+Expected  The paper's net makes 5.0 % errors on the test zip codes (102) and 0.14 % on the training
+ones (10), after 23 passes, one
+          image at a time. A linear reader of its last maps makes fewer errors than one of the
+          pixels.
 
-The paper used a diagonal approximation to second derivatives; here the rate falls in a line (1989) or as a cosine (LeNet-5,
-Adam).
-"""
+The paper used a diagonal approximation to second derivatives; here the rate falls in a line (1989)
+or as a cosine (LeNet-5, Adam)."""
 
 from ml_collections import ConfigDict
 
@@ -48,7 +50,13 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.lenet5.threshold = 10.0
 
     config.probe = ConfigDict()  # ridge regression to one and minus one
-    config.probe.penalties = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # chosen among on the last fifth of the training images
+    config.probe.penalties = (
+        1e-4,
+        1e-3,
+        1e-2,
+        1e-1,
+        1.0,
+    )  # chosen among on the last fifth of the training images
 
     if tier == "smoke":
         config.seeds = (0, 1)

@@ -1,9 +1,11 @@
-"""Runs a study: command line -> config -> run directory -> log -> numbers and verdicts -> figures and report.
+"""Runs a study: command line -> config -> run directory -> log -> numbers and verdicts -> figures
+and report.
 
-    python -m experiments.run --config=configs/<name>.py[:tier] [--config.key=value ...] [--workdir=DIR] [--report_only]
+    python -m experiments.run --config=configs/<name>.py[:tier] [--config.key=value ...]
+    [--workdir=DIR] [--report_only]
 
-Exit code 0 when the run finished, whatever its verdicts; 1 when it failed; 2 for a wrong command line, config or data.
-"""
+Exit code 0 when the run finished, whatever its verdicts; 1 when it failed; 2 for a wrong command
+line, config or data."""
 
 import contextlib
 import importlib
@@ -18,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from deepseq.data.source import DISK_FULL, DataError
+from deepseq.lab import command_line, environment, progress, workdir
+from deepseq.lab.command_line import UsageError, one_line
 from deepseq.train import allocator
-from experiments import command_line, environment, progress, workdir
-from experiments.command_line import UsageError, one_line
 
 QUICK_COMPILE = "jax_disable_most_optimizations"
 
@@ -47,7 +49,10 @@ def _reproduce(command: command_line.Command) -> int:
     config = command.config
     path = command.workdir or workdir.default_path(config, command.overrides)
     if command.report_only and not (path / workdir.LOG).is_file():
-        raise UsageError(f"--report_only: there is no log in {path}; run without it first, or give the run's --workdir")
+        raise UsageError(
+            f"--report_only: there is no log in {path}; run without it first, or give the run's"
+            " --workdir"
+        )
     allocator.keep_freed_memory()  # before JAX allocates
     if not config.get("optimize", True):
         _quick_emitters()
@@ -70,12 +75,15 @@ def _reproduce(command: command_line.Command) -> int:
 
 
 def _quick_emitters() -> None:
-    """Has XLA:CPU of jax 0.10 write its kernels the old way, which without optimisations takes a third of the time.
+    """Has XLA:CPU of jax 0.10 write its kernels the old way, which without optimisations takes a
+    third of the time.
 
-    Later ones have no other way. XLA reads its flags once, so nothing is changed where JAX is in use already.
-    """
+    Later ones have no other way. XLA reads its flags once, so nothing is changed where JAX is in
+    use already."""
     if "jax" not in sys.modules and importlib.metadata.version("jaxlib").startswith("0.10."):
-        os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()
+        os.environ["XLA_FLAGS"] = (
+            f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()
+        )
 
 
 def _train(study, config, path: Path) -> None:
@@ -89,7 +97,9 @@ def _train(study, config, path: Path) -> None:
         study.run(config, path)
     finally:
         jax.config.update(QUICK_COMPILE, before)
-        with contextlib.suppress(OSError):  # on a full disk the study's own error is the one to tell
+        with contextlib.suppress(
+            OSError
+        ):  # on a full disk the study's own error is the one to tell
             workdir.end_session(path, time.monotonic() - began)
 
 
@@ -97,17 +107,26 @@ def _write(study, config, path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
     """Makes result.json, the figures and the report from the log alone."""
     import matplotlib
 
-    from experiments import report
+    from deepseq.lab import report
 
     workdir.settle_session(path)
     where, seconds = workdir.sessions(path)
     records = workdir.read_log(path)
     summary = study.summarize(config, records)
-    result = workdir.plain({
-        "experiment": config.name, "tier": config.tier, "config": config.to_dict(), "seeds": config.seeds,
-        "metrics": summary["metrics"], "claims": summary["claims"], "comparison": summary["comparison"],
-        "deviations": summary["deviations"], "environment": where, "wall_seconds": seconds,
-    })  # fmt: skip
+    result = workdir.plain(
+        {
+            "experiment": config.name,
+            "tier": config.tier,
+            "config": config.to_dict(),
+            "seeds": config.seeds,
+            "metrics": summary["metrics"],
+            "claims": summary["claims"],
+            "comparison": summary["comparison"],
+            "deviations": summary["deviations"],
+            "environment": where,
+            "wall_seconds": seconds,
+        }
+    )
     workdir.write_json(path / "result.json", result)
     matplotlib.use("Agg")
     with matplotlib.rc_context({"svg.hashsalt": "deepseq", "savefig.dpi": 150}):
@@ -124,7 +143,10 @@ def _save(figures: Mapping[str, Any], path: Path) -> dict[str, Path]:
 
     saved = {}
     for name, figure in figures.items():
-        for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
+        for kind, metadata in (
+            ("svg", {"Date": None, "Creator": None}),
+            ("png", {"Software": None}),
+        ):
             content = io.BytesIO()
             figure.savefig(content, format=kind, metadata=metadata)
             saved[name] = path / f"{name}.{kind}"
@@ -140,7 +162,9 @@ def _fail(line: str, code: int) -> int:
 
 def program() -> int:
     """``main`` as a process of its own."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # outside the training loop too, say how to go on
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # outside the training loop too, say how to go on
     return main(sys.argv[1:])
 
 

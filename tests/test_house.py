@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
+from deepseq.lab import workdir
 from deepseq.train import log
-from experiments import workdir
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
@@ -19,8 +19,21 @@ MAY_IMPORT = {
     "deepseq/data": {"sklearn", "pooch", "tokenizers", "deepseq.data"},
     "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "safetensors", "deepseq.train"},
     "configs": {"ml_collections"},
-    "experiments": {"deepseq", "experiments", "jax", "jaxlib", "optax", "absl", "rich", "matplotlib", "jinja2", "scipy"}
-    | {"ml_collections", "sacrebleu"},
+    "experiments": (
+        {
+            "deepseq",
+            "experiments",
+            "jax",
+            "jaxlib",
+            "optax",
+            "absl",
+            "rich",
+            "matplotlib",
+            "jinja2",
+            "scipy",
+        }
+        | {"ml_collections", "sacrebleu"}
+    ),
 }
 EVERYWHERE = set(sys.stdlib_module_names) | {"numpy"}
 
@@ -42,7 +55,12 @@ def allowed(name, may):
 def test_import_rule(folder):
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files
-    wrong = [f"{p.relative_to(ROOT)}: {name}" for p in files for name in imports(p) if not allowed(name, MAY_IMPORT[folder])]
+    wrong = [
+        f"{p.relative_to(ROOT)}: {name}"
+        for p in files
+        for name in imports(p)
+        if not allowed(name, MAY_IMPORT[folder])
+    ]
     assert not wrong
 
 
@@ -52,7 +70,9 @@ def test_import_rule_notices_a_stranger():
     assert not allowed("numpyro", MAY_IMPORT["deepseq/data"])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("[!_]*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "configs").glob("[!_]*.py")), ids=lambda path: path.stem
+)
 def test_every_config_builds(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
@@ -69,19 +89,29 @@ def test_every_config_builds(path):
 
 
 def test_no_file_is_long():
-    files = [p for folder in (*MAY_IMPORT, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")]
-    long = {str(p.relative_to(ROOT)): n for p in files if (n := len(p.read_text(encoding="utf-8").splitlines())) > 300}
+    files = [
+        p for folder in (*MAY_IMPORT, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")
+    ]
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in files
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 300
+    }
     assert not long
 
 
 def test_readme_shows_the_committed_results():
-    from experiments.report import verdict_markdown
+    from deepseq.lab.report import verdict_markdown
 
-    result = json.loads((ROOT / "results/degradation/laptop/result.json").read_text(encoding="utf-8"))
+    result = json.loads(
+        (ROOT / "results/degradation/laptop/result.json").read_text(encoding="utf-8")
+    )
     assert verdict_markdown(result) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: str(path.parent.name))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "results").rglob("result.json")), ids=lambda path: str(path.parent.name)
+)
 def test_committed_results_follow_from_their_logs(path):
     """Numbers and verdicts are those that today's code draws from the committed log."""
     result = json.loads(path.read_text(encoding="utf-8"))

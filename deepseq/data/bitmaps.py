@@ -1,4 +1,5 @@
-"""The ten digits as 7x12 bitmaps, which LeNet-5's last hidden layer is taught to draw (LeCun et al. 1998, section II.B).
+"""The ten digits as 7x12 bitmaps, which LeNet-5's last hidden layer is taught to draw (LeCun et al.
+1998, section II.B).
 
 Drawn for this project; the paper's figure 3 has its own, of all printable characters.
 """
@@ -24,4 +25,7 @@ DRAWN = """
 def digits() -> np.ndarray:
     """(10, 84) float32 of 1 for ink and -1, rows of 7 one after the other."""
     rows = [line.split() for line in DRAWN.strip().split("\n")]
-    return np.array([[1.0 if c == "#" else -1.0 for row in rows for c in row[digit]] for digit in range(10)], np.float32)
+    return np.array(
+        [[1.0 if c == "#" else -1.0 for row in rows for c in row[digit]] for digit in range(10)],
+        np.float32,
+    )

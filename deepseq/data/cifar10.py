@@ -1,8 +1,9 @@
-"""CIFAR-10 in its official binary layout: 50 000 training and 10 000 test images of ten kinds of things, 32x32, RGB.
+"""CIFAR-10 in its official binary layout: 50 000 training and 10 000 test images of ten kinds of
+things, 32x32, RGB.
 
-Krizhevsky 2009, "Learning multiple layers of features from tiny images"; https://www.cs.toronto.edu/~kriz/cifar.html.
-Each file holds 10 000 records of 3073 bytes: the label, then 1024 red, 1024 green and 1024 blue values, row by row.
-"""
+Krizhevsky 2009, "Learning multiple layers of features from tiny images";
+https://www.cs.toronto.edu/~kriz/cifar.html. Each file holds 10 000 records of 3073 bytes: the
+label, then 1024 red, 1024 green and 1024 blue values, row by row."""
 
 import os
 import tarfile
@@ -11,7 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from deepseq.data.source import DataError, Images, Splits, data_dir, fetch, hold_out, pixel_mean, read
+from deepseq.data.source import (
+    DataError,
+    Images,
+    Splits,
+    data_dir,
+    fetch,
+    hold_out,
+    pixel_mean,
+    read,
+)
 
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE, ARCHIVE_MD5 = "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
@@ -31,12 +41,17 @@ RECORD, RECORDS = 1 + 3 * 32 * 32, 10_000
 
 
 def load(
-    validation: int = 5000, *, directory: Path | None = None, urls: Sequence[str] = URLS, archive_md5: str = ARCHIVE_MD5
+    validation: int = 5000,
+    *,
+    directory: Path | None = None,
+    urls: Sequence[str] = URLS,
+    archive_md5: str = ARCHIVE_MD5,
 ) -> Splits:
     """Reads CIFAR-10, fetching what is missing; every file is checked against its published md5.
 
     Args:
-      validation: how many training images, the last in file order, are held out; He et al. 2015 use 5000.
+      validation: how many training images, the last in file order, are held out; He et al. 2015 use
+        5000.
       directory: holds ``cifar-10-batches-bin/*.bin``; ``data_dir()`` by default.
       urls, archive_md5: where the official archive comes from.
 
@@ -44,7 +59,8 @@ def load(
       Splits with pixels (N, 32, 32, 3) and labels (N,).
 
     Raises:
-      DataError: a file is missing and cannot be fetched, is truncated or altered, or ``validation`` is out of range.
+      DataError: a file is missing and cannot be fetched, is truncated or altered, or ``validation``
+        is out of range.
     """
     hold_out(5 * RECORDS, validation, "CIFAR-10")
     directory = data_dir() if directory is None else Path(directory)
@@ -52,8 +68,13 @@ def load(
     present = {name: _images(folder / name) for name in MD5 if (folder / name).exists()}
     missing = [name for name in MD5 if name not in present]
     if missing:
-        remedy = f"put {missing[0]} of {ARCHIVE} into {folder}, or set DEEPSEQ_DATA to the directory that has {FOLDER}"
-        _unpack(fetch(directory / ARCHIVE, md5=archive_md5, urls=urls, remedy=remedy), folder, missing)
+        remedy = (
+            f"put {missing[0]} of {ARCHIVE} into {folder}, or set DEEPSEQ_DATA to the directory"
+            f" that has {FOLDER}"
+        )
+        _unpack(
+            fetch(directory / ARCHIVE, md5=archive_md5, urls=urls, remedy=remedy), folder, missing
+        )
         present |= {name: _images(folder / name) for name in missing}
     *batches, test = (present[name] for name in MD5)
     whole = Images(*(np.concatenate(parts) for parts in zip(*batches, strict=True)))
@@ -66,12 +87,16 @@ def load(
 
 def _images(path: Path) -> Images:
     records = read(path, size=RECORD * RECORDS, md5=MD5[path.name]).reshape(RECORDS, RECORD)
-    pixels = records[:, 1:].reshape(RECORDS, 3, 32, 32).transpose(0, 2, 3, 1)  # stored channel by channel
+    pixels = (
+        records[:, 1:].reshape(RECORDS, 3, 32, 32).transpose(0, 2, 3, 1)
+    )  # stored channel by channel
     return Images(np.ascontiguousarray(pixels), records[:, 0].astype(np.int32))
 
 
 def _unpack(archive: Path, folder: Path, names: Sequence[str]) -> None:
-    """Writes the named files of the archive, and nothing else it may hold, each whole or not at all."""
+    """Writes the named files of the archive, and nothing else it may hold, each whole or not at
+    all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
@@ -84,4 +109,6 @@ def _unpack(archive: Path, folder: Path, names: Sequence[str]) -> None:
                 os.replace(temporary, folder / name)
     except (tarfile.TarError, EOFError, KeyError) as error:
         reason = " ".join(map(str, error.args))
-        raise DataError(f"{archive} is not the official archive ({reason}); delete it and run again") from error
+        raise DataError(
+            f"{archive} is not the official archive ({reason}); delete it and run again"
+        ) from error

@@ -1,8 +1,9 @@
-"""Multi30k: 29 000 English captions of photographs and their German translations, 1014 for validation and 1000 for the test.
+"""Multi30k: 29 000 English captions of photographs and their German translations, 1014 for
+validation and 1000 for the test.
 
-Elliott et al. 2016, "Multi30K: Multilingual English-German Image Descriptions" (arXiv 1605.00459); the raw text of task 1, with
-its capitals and punctuation, ``data/task1/raw`` of https://github.com/multi30k/dataset. The test is that of 2016, from Flickr.
-"""
+Elliott et al. 2016, "Multi30K: Multilingual English-German Image Descriptions" (arXiv 1605.00459);
+the raw text of task 1, with its capitals and punctuation, ``data/task1/raw`` of
+https://github.com/multi30k/dataset. The test is that of 2016, from Flickr."""
 
 import gzip
 from collections.abc import Sequence
@@ -44,22 +45,29 @@ def load(*, directory: Path | None = None, mirrors: Sequence[str] = MIRRORS) -> 
     """Reads the six files, fetching what is missing; every one is checked against its md5.
 
     Args:
-      directory: holds ``multi30k/data/task1/raw/*.gz`` or ``multi30k/*.gz``; ``data_dir()`` by default.
+      directory: holds ``multi30k/data/task1/raw/*.gz`` or ``multi30k/*.gz``; ``data_dir()`` by
+        default.
       mirrors: addresses that serve the files by name.
 
     Raises:
-      DataError: a file is missing and cannot be fetched, or is another one, or the two of a part have not equally many lines.
+      DataError: a file is missing and cannot be fetched, or is another one, or the two of a part
+        have not equally many lines.
     """
     folder = (data_dir() if directory is None else Path(directory)) / FOLDER
     parts = [_part(folder, name, mirrors) for name in PARTS]
-    return Parallel(*parts, "Multi30k, task 1, raw (md5 of train.de.gz {})".format(FILES["train.de.gz"][1]))
+    return Parallel(
+        *parts, "Multi30k, task 1, raw (md5 of train.de.gz {})".format(FILES["train.de.gz"][1])
+    )
 
 
 def _part(folder: Path, name: str, mirrors: Sequence[str]) -> Sentences:
     paths = [_find(folder, f"{name}.{language}.gz", mirrors) for language in ("de", "en")]
     german, english = map(_lines, paths)
     if len(german) != len(english):
-        one, other = (f"{path} has {len(lines)} lines" for path, lines in zip(paths, (german, english), strict=True))
+        one, other = (
+            f"{path} has {len(lines)} lines"
+            for path, lines in zip(paths, (german, english), strict=True)
+        )
         raise DataError(f"{one}, {other}; take both from the same release of Multi30k")
     return Sentences(german, english)
 
@@ -68,8 +76,13 @@ def _find(folder: Path, name: str, mirrors: Sequence[str]) -> Path:
     for path in (folder / OFFICIAL / name, folder / name):
         if path.exists():
             return path
-    remedy = f"put {name} of github.com/multi30k/dataset, {OFFICIAL}, into {folder}, or set DEEPSEQ_DATA to what has {FOLDER}"
-    return fetch(folder / name, md5=FILES[name][1], urls=[mirror + name for mirror in mirrors], remedy=remedy)
+    remedy = (
+        f"put {name} of github.com/multi30k/dataset, {OFFICIAL}, into {folder}, or set DEEPSEQ_DATA"
+        f" to what has {FOLDER}"
+    )
+    return fetch(
+        folder / name, md5=FILES[name][1], urls=[mirror + name for mirror in mirrors], remedy=remedy
+    )
 
 
 def _lines(path: Path) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
-"""Random processes whose best possible prediction is known exactly: the floor of every autoregressive model, in nats.
+"""Random processes whose best possible prediction is known exactly: the floor of every
+autoregressive model, in nats.
 
-A ``Source`` emits symbols; a Markov chain of any order, a delayed copy and a hidden Markov source are all of this form. A
-``Gaussian`` is a stationary linear autoregression of real numbers. For both, the floor of a model that sees the last tau values
-is enumerated or solved for, never estimated. Series are time-major (T, B).
-"""
+A ``Source`` emits symbols; a Markov chain of any order, a delayed copy and a hidden Markov source
+are all of this form. A ``Gaussian`` is a stationary linear autoregression of real numbers. For
+both, the floor of a model that sees the last tau values is enumerated or solved for, never
+estimated. Series are time-major (T, B)."""
 
 import math
 from typing import NamedTuple
@@ -27,10 +28,15 @@ class Gaussian(NamedTuple):
 
 
 def markov(table: np.ndarray) -> Source:
-    """The chain of order p with p(x_t | x_(t-p), ..., x_(t-1)) = table[x_(t-p), ..., x_(t-1), x_t], p + 1 axes of length K."""
+    """The chain of order p with p(x_t | x_(t-p), ..., x_(t-1)) = table[x_(t-p), ..., x_(t-1), x_t],
+    p + 1 axes of length K.
+    """
     symbols, order = table.shape[-1], table.ndim - 1
     if set(table.shape) != {symbols} or not np.allclose(table.sum(-1), 1) or (table < 0).any():
-        raise ValueError(f"markov: a table of shape {table.shape} must have equal axes and sum to 1 over the last")
+        raise ValueError(
+            f"markov: a table of shape {table.shape} must have equal axes and sum to 1 over the"
+            " last"
+        )
     states = symbols**order
     moves = np.zeros((symbols, states, states))
     state = np.arange(states)
@@ -40,29 +46,38 @@ def markov(table: np.ndarray) -> Source:
 
 
 def random_table(rng: Rng, symbols: int, order: int, concentration: float) -> np.ndarray:
-    """Independent Dirichlet draws for every past: (K,) * (order + 1); a low concentration makes a chain less random."""
-    return rng.dirichlet(np.full(symbols, concentration), symbols**order).reshape((symbols,) * (order + 1))
+    """Independent Dirichlet draws for every past: (K,) * (order + 1); a low concentration makes a
+    chain less random.
+    """
+    return rng.dirichlet(np.full(symbols, concentration), symbols**order).reshape(
+        (symbols,) * (order + 1)
+    )
 
 
 def delayed_copy(lag: int, flip: float) -> Source:
-    """Bits that repeat the bit ``lag`` steps before, each flipped with probability ``flip``: a chain of that order.
+    """Bits that repeat the bit ``lag`` steps before, each flipped with probability ``flip``: a
+    chain of that order.
 
-    The last tau < lag bits say nothing of the next, so H(x_t | last tau) is ln 2, and from tau = lag on it is that of ``flip``.
-    """
+    The last tau < lag bits say nothing of the next, so H(x_t | last tau) is ln 2, and from tau =
+    lag on it is that of ``flip``."""
     oldest = np.arange(2**lag) >> (lag - 1)
     ones = np.where(oldest == 1, 1 - flip, flip)
     return markov(np.stack([1 - ones, ones], -1).reshape((2,) * (lag + 1)))
 
 
 def even(stop: float) -> Source:
-    """Runs of ones of even length, a run beginning with probability ``stop``: a chain of no finite order, of two states."""
+    """Runs of ones of even length, a run beginning with probability ``stop``: a chain of no finite
+    order, of two states.
+    """
     moves = np.zeros((2, 2, 2))
     moves[0, 0, 0], moves[1, 0, 1], moves[1, 1, 0] = 1 - stop, stop, 1
     return Source(moves)
 
 
 def hidden(stay: float, clear: float) -> Source:
-    """Two states that persist with probability ``stay``, each shown rightly with probability ``clear``."""
+    """Two states that persist with probability ``stay``, each shown rightly with probability
+    ``clear``.
+    """
     change = np.array([[stay, 1 - stay], [1 - stay, stay]])
     shows = np.array([[clear, 1 - clear], [1 - clear, clear]])  # (S, K)
     return Source(np.einsum("sx,st->xst", shows, change))
@@ -77,7 +92,11 @@ def stationary(source: Source) -> np.ndarray:
 
 def joint(source: Source, length: int) -> np.ndarray:
     """p(x_1, ..., x_length) of the stationary source, enumerated: (K,) * length."""
-    return _forward(source, stationary(source)[None], length).sum(-1).reshape((len(source.moves),) * length)
+    return (
+        _forward(source, stationary(source)[None], length)
+        .sum(-1)
+        .reshape((len(source.moves),) * length)
+    )
 
 
 def conditional_entropy(source: Source, tau: int) -> float:
@@ -90,16 +109,25 @@ def entropy_bounds(source: Source, length: int) -> tuple[float, float]:
 
         H(x_n | s_1, x_1, ..., x_(n-1)) <= H <= H(x_n | x_1, ..., x_(n-1)),   n = length
 
-    Where the state follows from the past and the first state, as in a chain, the lower bound is the rate itself.
-    """
+    Where the state follows from the past and the first state, as in a chain, the lower bound is the
+    rate itself."""
     weights = stationary(source)
-    each = [_forward(source, np.eye(len(weights))[[s]], n).sum(-1) for s in range(len(weights)) for n in (length - 1, length)]
-    known = [_entropy(later) - _entropy(before) for before, later in zip(each[::2], each[1::2], strict=True)]
+    each = [
+        _forward(source, np.eye(len(weights))[[s]], n).sum(-1)
+        for s in range(len(weights))
+        for n in (length - 1, length)
+    ]
+    known = [
+        _entropy(later) - _entropy(before)
+        for before, later in zip(each[::2], each[1::2], strict=True)
+    ]
     return float(weights @ known), conditional_entropy(source, length - 1)
 
 
 def cross_entropy(source: Source, log_table: np.ndarray) -> float:
-    """The expected loss of a model of tau symbols, -E log q(x_t | last tau), exact: log q, (K,) * (tau + 1)."""
+    """The expected loss of a model of tau symbols, -E log q(x_t | last tau), exact: log q, (K,) *
+    (tau + 1).
+    """
     p = joint(source, log_table.ndim)
     return float(-np.sum(np.where(p > 0, p * np.where(p > 0, log_table, 0), 0)))
 
@@ -117,7 +145,9 @@ def sample(source: Source, rng: Rng, steps: int, batch: int) -> np.ndarray:
 
 
 def log_conditionals(source: Source, xs: np.ndarray) -> np.ndarray:
-    """log p(x_t | x_1, ..., x_(t-1)) by the forward algorithm, exact: (T, B) -> (T, B) (Rabiner 1989, section III A)."""
+    """log p(x_t | x_1, ..., x_(t-1)) by the forward algorithm, exact: (T, B) -> (T, B) (Rabiner
+    1989, section III A).
+    """
     belief, logs = np.tile(stationary(source), (xs.shape[1], 1)), np.empty(xs.shape)
     for t, x in enumerate(xs):
         reached = np.empty_like(belief)
@@ -129,7 +159,9 @@ def log_conditionals(source: Source, xs: np.ndarray) -> np.ndarray:
 
 
 def from_reflections(reflections, variance: float = 1.0) -> Gaussian:
-    """The AR(p) of given partial autocorrelations, stationary where each is in (-1, 1) (Durbin 1960)."""
+    """The AR(p) of given partial autocorrelations, stationary where each is in (-1, 1) (Durbin
+    1960).
+    """
     if not all(-1 < kappa < 1 for kappa in reflections):
         raise ValueError(f"from_reflections: {tuple(reflections)} must lie between -1 and 1")
     weights = np.zeros(0)
@@ -158,7 +190,9 @@ def covariance(process: Gaussian, count: int) -> np.ndarray:
 
 
 def best_linear(process: Gaussian, tau: int) -> tuple[np.ndarray, float]:
-    """The best prediction of x_t from the last tau values, and the variance of its error: (tau,) weights, x_(t-1) first."""
+    """The best prediction of x_t from the last tau values, and the variance of its error: (tau,)
+    weights, x_(t-1) first.
+    """
     gamma = autocovariance(process, tau + 1)
     weights = np.linalg.solve(covariance(process, tau), gamma[1:]) if tau else np.zeros(0)
     return weights, float(gamma[0] - weights @ gamma[1:])
@@ -170,7 +204,8 @@ def normal_entropy(variance: float) -> float:
 
 
 def forecasts(weights: np.ndarray, bias: float, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a linear model says of x_(t+k) when its predictions are fed back is linear in x_t, x_(t-1), ..., too.
+    """What a linear model says of x_(t+k) when its predictions are fed back is linear in x_t,
+    x_(t-1), ..., too.
 
     Returns:
       (weights (horizon, tau), biases (horizon,)), k = 1 first.
@@ -186,15 +221,29 @@ def forecasts(weights: np.ndarray, bias: float, horizon: int) -> tuple[np.ndarra
     return np.stack(rows), np.array(biases)
 
 
-def forecast_errors(process: Gaussian, weights: np.ndarray, bias: float, horizon: int) -> np.ndarray:
-    """Exact mean squared error of a linear model that feeds its predictions back, 1 to ``horizon`` steps ahead: (horizon,)."""
+def forecast_errors(
+    process: Gaussian, weights: np.ndarray, bias: float, horizon: int
+) -> np.ndarray:
+    """Exact mean squared error of a linear model that feeds its predictions back, 1 to ``horizon``
+    steps ahead: (horizon,).
+    """
     tau, (rows, biases) = len(weights), forecasts(weights, bias, horizon)
     gamma, known = autocovariance(process, horizon + tau), covariance(process, tau)
-    return np.array([gamma[0] - 2 * row @ gamma[k : k + tau] + row @ known @ row for k, row in enumerate(rows, 1)]) + biases**2
+    return (
+        np.array(
+            [
+                gamma[0] - 2 * row @ gamma[k : k + tau] + row @ known @ row
+                for k, row in enumerate(rows, 1)
+            ]
+        )
+        + biases**2
+    )
 
 
 def forecast_floor(process: Gaussian, horizon: int) -> np.ndarray:
-    """The least error so many steps ahead, variance * sum of psi_j^2 (Box, Jenkins 1970, section 5.1): (horizon,)."""
+    """The least error so many steps ahead, variance * sum of psi_j^2 (Box, Jenkins 1970, section
+    5.1): (horizon,).
+    """
     psi = [1.0]
     while len(psi) < horizon:
         psi.append(float(process.weights[: len(psi)] @ psi[: -len(process.weights) - 1 : -1]))
@@ -226,7 +275,9 @@ def log_densities(process: Gaussian, xs: np.ndarray) -> np.ndarray:
 def _forward(source: Source, first: np.ndarray, length: int) -> np.ndarray:
     """p(x_1, ..., x_n, state after) for every word: (N, S) -> (N * K^length, S)."""
     for _ in range(length):
-        first = np.einsum("ws,xst->wxt", first, source.moves, optimize=True).reshape(-1, first.shape[1])
+        first = np.einsum("ws,xst->wxt", first, source.moves, optimize=True).reshape(
+            -1, first.shape[1]
+        )
     return first
 
 

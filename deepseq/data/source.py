@@ -48,11 +48,13 @@ def pixel_mean(images: Images, scale: float) -> np.ndarray:
 
 
 def hold_out(count: int, validation: int, name: str) -> None:
-    """Checks the size of a validation part: at least one of ``count`` training images must remain, else DataError."""
+    """Checks the size of a validation part: at least one of ``count`` training images must remain,
+    else DataError.
+    """
     if not 0 <= validation < count:
         raise DataError(
-            f"data.validation={validation} cannot be held out of the {count} training images of {name}; "
-            f"give a number from 0 to {count - 1}"
+            f"data.validation={validation} cannot be held out of the {count} training images of"
+            f" {name}; give a number from 0 to {count - 1}"
         )
 
 
@@ -66,7 +68,9 @@ def read(path: Path, *, size: int, md5: str) -> np.ndarray:
         found = path.stat().st_size
         content = np.fromfile(path, np.uint8) if found == size else None
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); make it a readable file") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); make it a readable file"
+        ) from error
     remedy = "delete it and run again to fetch a fresh copy"
     if content is None:
         raise DataError(f"{path} has {found} bytes, expected {size}; {remedy}")
@@ -77,16 +81,19 @@ def read(path: Path, *, size: int, md5: str) -> np.ndarray:
 
 
 def fetch(path: Path, *, md5: str | None, urls: Sequence[str], remedy: str) -> Path:
-    """Downloads a missing file from the first address that serves it whole; one that is there is only checked.
+    """Downloads a missing file from the first address that serves it whole; one that is there is
+    only checked.
 
     Args:
       path: where the file belongs; its directory is created.
-      md5: published checksum; what does not match it never gets the file's name. None where the caller checks what it holds.
+      md5: published checksum; what does not match it never gets the file's name. None where the
+        caller checks what it holds.
       urls: the official host first, then mirrors.
       remedy: what to do by hand when no address answers; ends the error message.
 
     Raises:
-      DataError: no address served the file, or the one that is there is another. OSError: the disk is full.
+      DataError: no address served the file, or the one that is there is another. OSError: the disk
+        is full.
     """
     if path.exists():
         if md5 is not None:
@@ -98,7 +105,11 @@ def fetch(path: Path, *, md5: str | None, urls: Sequence[str], remedy: str) -> P
         print(f"downloading {url}", flush=True)
         try:
             loader = pooch.HTTPDownloader(timeout=30)
-            return Path(pooch.retrieve(url, md5 and f"md5:{md5}", fname=path.name, path=path.parent, downloader=loader))
+            return Path(
+                pooch.retrieve(
+                    url, md5 and f"md5:{md5}", fname=path.name, path=path.parent, downloader=loader
+                )
+            )
         except ValueError:  # pooch's word for a wrong checksum
             reasons.append("wrong checksum")
         except OSError as error:  # requests' errors are OSErrors too
@@ -113,4 +124,6 @@ def _reason(error: OSError) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code}"
-    return error.strerror or {"ConnectionError": "no connection"}.get(type(error).__name__, type(error).__name__)
+    return error.strerror or {"ConnectionError": "no connection"}.get(
+        type(error).__name__, type(error).__name__
+    )

@@ -1,9 +1,10 @@
-"""Words cut into frequent pieces: byte-pair encoding learned from a text (Sennrich et al. 2016, arXiv 1508.07909).
+"""Words cut into frequent pieces: byte-pair encoding learned from a text (Sennrich et al. 2016,
+arXiv 1508.07909).
 
-It begins with the 256 bytes and joins, again and again, the pair that is most frequent within words. Every text can be written
-in these pieces, so none is unknown, and what is read back is the same text, byte by byte. Pieces are numbered from ``CONTENT``:
-0, 1 and 2 pad, begin and end, as in ``deepseq.data.transduction``, and nothing in a text is mistaken for them.
-"""
+It begins with the 256 bytes and joins, again and again, the pair that is most frequent within
+words. Every text can be written in these pieces, so none is unknown, and what is read back is the
+same text, byte by byte. Pieces are numbered from ``CONTENT``: 0, 1 and 2 pad, begin and end, as in
+``deepseq.data.transduction``, and nothing in a text is mistaken for them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +21,9 @@ class Subwords:
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
-        self.size = CONTENT + tokenizer.get_vocab_size()  # of the vocabulary, the three marks counted
+        self.size = (
+            CONTENT + tokenizer.get_vocab_size()
+        )  # of the vocabulary, the three marks counted
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int) -> "Subwords":
@@ -28,18 +31,23 @@ class Subwords:
 
         Args:
           texts: lines.
-          size: of the vocabulary, from 259, the bytes and marks alone. Where the text has fewer pairs to join, it is smaller.
+          size: of the vocabulary, from 259, the bytes and marks alone. Where the text has fewer
+            pairs to join, it is smaller.
 
         Raises:
           ValueError: a smaller size.
         """
         if size < LEAST:
-            raise ValueError(f"subwords: a vocabulary of {size}, but the bytes and marks alone are {LEAST}")
+            raise ValueError(
+                f"subwords: a vocabulary of {size}, but the bytes and marks alone are {LEAST}"
+            )
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-        trainer = trainers.BpeTrainer(vocab_size=size - CONTENT, initial_alphabet=alphabet, show_progress=False)
+        trainer = trainers.BpeTrainer(
+            vocab_size=size - CONTENT, initial_alphabet=alphabet, show_progress=False
+        )
         tokenizer.train_from_iterator((" " + text for text in texts), trainer)
         return cls(tokenizer)
 
@@ -56,7 +64,9 @@ class Subwords:
         return self._tokenizer.to_str()
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The pieces of each text, (n,) int32; its first word is cut as within a sentence, after a space."""
+        """The pieces of each text, (n,) int32; its first word is cut as within a sentence, after a
+        space.
+        """
         found = self._tokenizer.encode_batch([" " + text for text in texts])
         return [np.array(one.ids, np.int32) + CONTENT for one in found]
 
@@ -70,4 +80,6 @@ class Subwords:
         return [text[1:] if text.startswith(" ") else "\N{MIDDLE DOT}" + text for text in texts]
 
     def _text(self, pieces: Sequence[int]) -> str:
-        return self._tokenizer.decode([int(piece) - CONTENT for piece in pieces if piece >= CONTENT])
+        return self._tokenizer.decode(
+            [int(piece) - CONTENT for piece in pieces if piece >= CONTENT]
+        )

@@ -1,18 +1,26 @@
-"""Synthetic sequence tasks whose dependency has a known length, and the loss that no memory at all can reach on each.
+"""Synthetic sequence tasks whose dependency has a known length, and the loss that no memory at all
+can reach on each.
 
-Each task is a pure function of a random generator, or a seed for one, and sizes. Arrays are time-major, symbols are
-integers. The baseline of a task is the smallest expected loss of a predictor that remembers nothing.
-"""
+Each task is a pure function of a random generator, or a seed for one, and sizes. Arrays are
+time-major, symbols are integers. The baseline of a task is the smallest expected loss of a
+predictor that remembers nothing."""
 
 import math
 from typing import NamedTuple
 
 import numpy as np
 
-COPIED, SYMBOLS, BLANK, DELIMITER = 10, 8, 8, 9  # copy: how many symbols, of which alphabet, and the two others
+COPIED, SYMBOLS, BLANK, DELIMITER = (
+    10,
+    8,
+    8,
+    9,
+)  # copy: how many symbols, of which alphabet, and the two others
 ORDER_SYMBOLS, ORDER_CLASSES = 6, 4  # temporal order: 0 and 1 are relevant, 2 to 5 distract
 
-ADDING_BASELINE = 1 / 6  # mean squared error of always answering 1: the variance of the sum of two U[0, 1]
+ADDING_BASELINE = (
+    1 / 6
+)  # mean squared error of always answering 1: the variance of the sum of two U[0, 1]
 ORDER_BASELINE = math.log(ORDER_CLASSES)  # nats
 ECHO_BASELINE = math.log(2)  # nats
 
@@ -51,8 +59,9 @@ class Echo(NamedTuple):
 def adding(rng: Rng, batch: int, lag: int) -> Adding:
     """Add the two marked numbers of a sequence, one marked in either half of it.
 
-    Arjovsky, Shah, Bengio 2016, arXiv 1511.06464, section 4.2, after Hochreiter and Schmidhuber 1997, experiment 4:
-    values U[0, 1], the target is the plain sum. The dependency spans up to ``lag`` steps.
+    Arjovsky, Shah, Bengio 2016, arXiv 1511.06464, section 4.2, after Hochreiter and Schmidhuber
+    1997, experiment 4: values U[0, 1], the target is the plain sum. The dependency spans up to
+    ``lag`` steps.
 
     Args:
       rng: generator, which moves on, or seed.
@@ -78,8 +87,9 @@ def adding(rng: Rng, batch: int, lag: int) -> Adding:
 def copy(rng: Rng, batch: int, lag: int) -> Copy:
     """Remember 10 symbols over ``lag`` blanks and say them again after the delimiter.
 
-    Arjovsky, Shah, Bengio 2016, arXiv 1511.06464, section 4.1: 10 symbols drawn from 8, lag - 1 blanks, the delimiter
-    and 10 blanks; the target is lag + 10 blanks and then the symbols. So symbol k is wanted lag + 10 steps after it came.
+    Arjovsky, Shah, Bengio 2016, arXiv 1511.06464, section 4.1: 10 symbols drawn from 8, lag - 1
+    blanks, the delimiter and 10 blanks; the target is lag + 10 blanks and then the symbols. So
+    symbol k is wanted lag + 10 steps after it came.
 
     Args:
       rng: generator, which moves on, or seed.
@@ -103,16 +113,19 @@ def copy(rng: Rng, batch: int, lag: int) -> Copy:
 
 
 def copy_baseline(lag: int) -> float:
-    """Mean cross-entropy per step, nats, of answering blanks and then guessing: 10 ln 8 / (lag + 20) (Arjovsky et al. 2016)."""
+    """Mean cross-entropy per step, nats, of answering blanks and then guessing: 10 ln 8 / (lag +
+    20) (Arjovsky et al. 2016).
+    """
     return COPIED * math.log(SYMBOLS) / (lag + 2 * COPIED)
 
 
 def order(rng: Rng, batch: int, lag: int) -> Order:
-    """Say in which order two relevant symbols came among distractors, at the end of the sequence: one of four classes.
+    """Say in which order two relevant symbols came among distractors, at the end of the sequence:
+    one of four classes.
 
-    Hochreiter and Schmidhuber 1997, experiment 6a, in the form of Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063, section
-    4.1: no start and end symbols, the first relevant symbol (0 or 1) in the second tenth of the sequence, the other in the
-    sixth. Chance is 3/4 wrong.
+    Hochreiter and Schmidhuber 1997, experiment 6a, in the form of Pascanu, Mikolov, Bengio 2013,
+    arXiv 1211.5063, section 4.1: no start and end symbols, the first relevant symbol (0 or 1) in
+    the second tenth of the sequence, the other in the sixth. Chance is 3/4 wrong.
 
     Args:
       rng: generator, which moves on, or seed.
@@ -138,8 +151,8 @@ def order(rng: Rng, batch: int, lag: int) -> Order:
 def echo(rng: Rng, batch: int, steps: int, lag: int) -> Echo:
     """Repeat a random bit ``lag`` steps after it came: target_t = x_(t - lag).
 
-    The task of Jaeger 2001 ("short term memory in echo state networks") with bits; what is to be remembered at any time is
-    the last ``lag`` bits.
+    The task of Jaeger 2001 ("short term memory in echo state networks") with bits; what is to be
+    remembered at any time is the last ``lag`` bits.
 
     Args:
       rng: generator, which moves on, or seed.
@@ -148,7 +161,8 @@ def echo(rng: Rng, batch: int, steps: int, lag: int) -> Echo:
       lag: at least 0.
 
     Returns:
-      Echo of xs (T, B, 1), targets (T, B) and mask (T,): the first ``lag`` steps, whose target is 0, do not count.
+      Echo of xs (T, B, 1), targets (T, B) and mask (T,): the first ``lag`` steps, whose target is
+      0, do not count.
 
     Raises:
       ValueError: a size below its least.

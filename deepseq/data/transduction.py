@@ -1,9 +1,10 @@
-"""Synthetic tasks from sequence to sequence, to a class, and from a class to a sequence, all exact functions of a seed.
+"""Synthetic tasks from sequence to sequence, to a class, and from a class to a sequence, all exact
+functions of a seed.
 
-Symbols are integers: 0 pads, 1 begins, 2 ends, and content follows from 3. Rows are sequences, batch-major. What is to be
-written is stored as begin, content, end and padding: ``targets[:, :-1]`` is what a decoder is given, ``targets[:, 1:]`` what it
-is to answer. What is read is content and padding alone; its length says how much counts.
-"""
+Symbols are integers: 0 pads, 1 begins, 2 ends, and content follows from 3. Rows are sequences,
+batch-major. What is to be written is stored as begin, content, end and padding: ``targets[:, :-1]``
+is what a decoder is given, ``targets[:, 1:]`` what it is to answer. What is read is content and
+padding alone; its length says how much counts."""
 
 import datetime
 from typing import NamedTuple
@@ -13,10 +14,15 @@ import numpy as np
 PADDING, BEGIN, END, CONTENT = 0, 1, 2, 3
 MARKS = ("<pad>", "<begin>", "<end>")
 
-MONTHS = tuple("january february march april may june july august september october november december".split())
+MONTHS = tuple(
+    "january february march april may june july august september october november december".split()
+)
 WEEKDAYS = tuple("monday tuesday wednesday thursday friday saturday sunday".split())
 ROMAN = tuple("i ii iii iv v vi vii viii ix x xi xii".split())
-FIRST_DAY, LAST_DAY = datetime.date(1800, 1, 1), datetime.date(2199, 12, 31)  # 400 years, all of the calendar's cases
+FIRST_DAY, LAST_DAY = (
+    datetime.date(1800, 1, 1),
+    datetime.date(2199, 12, 31),
+)  # 400 years, all of the calendar's cases
 CHARACTERS = (*MARKS, *" ,-./0123456789", *"abcdefghijklmnopqrstuvwxyz")
 
 WRITTEN = tuple("zero one two three four five six seven eight nine".split())
@@ -51,7 +57,9 @@ class Tagged(NamedTuple):
 
 
 class Days(NamedTuple):
-    """Two disjoint sets of days, as proleptic Gregorian ordinals (``datetime.date.fromordinal``), in order."""
+    """Two disjoint sets of days, as proleptic Gregorian ordinals (``datetime.date.fromordinal``),
+    in order.
+    """
 
     train: np.ndarray  # int32
     test: np.ndarray  # int32
@@ -67,11 +75,18 @@ def reversal(rng: Rng, count: int, lengths: tuple[int, int] = (5, 60), symbols: 
       symbols: the alphabet 3..2 + symbols, each as likely at every step.
 
     Returns:
-      Pairs of source (N, longest) and targets (N, longest + 2). ValueError for sizes that make no task.
+      Pairs of source (N, longest) and targets (N, longest + 2). ValueError for sizes that make no
+      task.
     """
     rng = np.random.default_rng(rng)
     shortest, longest = lengths
-    _at_least("reversal", count=(count, 1), shortest=(shortest, 1), longest=(longest, shortest), symbols=(symbols, 1))
+    _at_least(
+        "reversal",
+        count=(count, 1),
+        shortest=(shortest, 1),
+        longest=(longest, shortest),
+        symbols=(symbols, 1),
+    )
     n = rng.integers(shortest, longest + 1, count, np.int32)
     words = [CONTENT + rng.integers(0, symbols, k, np.int32) for k in n]
     source, n = _padded(words, longest)
@@ -79,10 +94,11 @@ def reversal(rng: Rng, count: int, lengths: tuple[int, int] = (5, 60), symbols: 
 
 
 def held_out_days(every: int = 10) -> Days:
-    """The days from 1800 to 2199, one in ``every`` of them for testing alone: year, month and day together, in no format seen.
+    """The days from 1800 to 2199, one in ``every`` of them for testing alone: year, month and day
+    together, in no format seen.
 
-    The order is that of NumPy's ``RandomState(0).permutation``, whose numbers never change: the first N // every are held out.
-    """
+    The order is that of NumPy's ``RandomState(0).permutation``, whose numbers never change: the
+    first N // every are held out."""
     _at_least("held_out_days", every=(every, 2))
     days = np.arange(FIRST_DAY.toordinal(), LAST_DAY.toordinal() + 1, dtype=np.int32)
     order = np.random.RandomState(0).permutation(len(days))
@@ -91,10 +107,12 @@ def held_out_days(every: int = 10) -> Days:
 
 
 def dates(rng: Rng, count: int, days: np.ndarray) -> Pairs:
-    """Rewrite dates as people write them, such as "the 3rd of may 1987", as ISO 8601 has them: "1987-05-03".
+    """Rewrite dates as people write them, such as "the 3rd of may 1987", as ISO 8601 has them:
+    "1987-05-03".
 
-    Each of the ``FORMATS`` says one day alone, so the task has an exact answer; two-digit years and 3/5/1987 are left out. No
-    day comes twice in a format, and no two formats ever write the same, so all sources differ.
+    Each of the ``FORMATS`` says one day alone, so the task has an exact answer; two-digit years and
+    3/5/1987 are left out. No day comes twice in a format, and no two formats ever write the same,
+    so all sources differ.
 
     Args:
       rng: generator, which moves on, or seed.
@@ -102,13 +120,16 @@ def dates(rng: Rng, count: int, days: np.ndarray) -> Pairs:
       days: ordinals to draw from, a part of ``held_out_days()``.
 
     Returns:
-      Pairs in the symbols ``CHARACTERS``: source (N, 33) and targets (N, 12). ValueError for a count out of range.
+      Pairs in the symbols ``CHARACTERS``: source (N, 33) and targets (N, 12). ValueError for a
+        count out of range.
     """
     rng = np.random.default_rng(rng)
     _at_least("dates", count=(count, 1))
     ways = len(days) * len(FORMATS)
     if count > ways:
-        raise ValueError(f"dates: {count} pairs, but {len(days)} days in {len(FORMATS)} formats make {ways}")
+        raise ValueError(
+            f"dates: {count} pairs, but {len(days)} days in {len(FORMATS)} formats make {ways}"
+        )
     which, form = np.divmod(rng.choice(ways, count, replace=False), len(FORMATS))
     drawn = [datetime.date.fromordinal(int(day)) for day in days[which]]
     source = [encode(FORMATS[f](date), CHARACTERS) for f, date in zip(form, drawn, strict=True)]
@@ -119,8 +140,8 @@ def dates(rng: Rng, count: int, days: np.ndarray) -> Pairs:
 def parity(rng: Rng, count: int, longest: int, shortest: int = 1) -> Labelled:
     """Say whether the number of ones among up to ``longest`` bits is odd.
 
-    Bits are the symbols 3 and 4, each as likely; each length is as likely; a class is 1 for odd. Every bit matters: without
-    any one of them nothing is known, so chance is exactly 1/2.
+    Bits are the symbols 3 and 4, each as likely; each length is as likely; a class is 1 for odd.
+    Every bit matters: without any one of them nothing is known, so chance is exactly 1/2.
 
     Returns:
       Labelled of source (N, longest). ValueError for sizes that make no task.
@@ -134,18 +155,27 @@ def parity(rng: Rng, count: int, longest: int, shortest: int = 1) -> Labelled:
 
 
 def tagging(rng: Rng, count: int, steps: int, *, symbols: int = 4, ahead: int = 2) -> Tagged:
-    """Tag every step with (x_t + x_(t + ahead)) mod ``symbols``, which what came so far says nothing about.
+    """Tag every step with (x_t + x_(t + ahead)) mod ``symbols``, which what came so far says
+    nothing about.
 
-    The x are independent and uniform over 0..symbols - 1 (in the source, 3..2 + symbols). Whatever x_1..x_t are, the x that is
-    ``ahead`` is uniform, and so is its sum with x_t modulo ``symbols``: each tag has probability 1 / symbols given all that a
-    unidirectional reader has seen, so its best expected accuracy is exactly 1 / symbols at every step, ``tagging_chance``, and
-    its least loss ln(symbols). One that reads both ways knows the tag. The last ``ahead`` steps have none.
+    The x are independent and uniform over 0..symbols - 1 (in the source, 3..2 + symbols). Whatever
+    x_1..x_t are, the x that is ``ahead`` is uniform, and so is its sum with x_t modulo ``symbols``:
+    each tag has probability 1 / symbols given all that a unidirectional reader has seen, so its
+    best expected accuracy is exactly 1 / symbols at every step, ``tagging_chance``, and its least
+    loss ln(symbols). One that reads both ways knows the tag. The last ``ahead`` steps have none.
 
     Returns:
-      Tagged of source (N, T) and tags (N, T - ahead) from 0..symbols - 1. ValueError for sizes that make no task.
+      Tagged of source (N, T) and tags (N, T - ahead) from 0..symbols - 1. ValueError for sizes that
+      make no task.
     """
     rng = np.random.default_rng(rng)
-    _at_least("tagging", count=(count, 1), ahead=(ahead, 1), steps=(steps, ahead + 1), symbols=(symbols, 2))
+    _at_least(
+        "tagging",
+        count=(count, 1),
+        ahead=(ahead, 1),
+        steps=(steps, ahead + 1),
+        symbols=(symbols, 2),
+    )
     x = rng.integers(0, symbols, (count, steps), np.int32)
     tags = (x[:, : steps - ahead] + x[:, ahead:]) % symbols
     return Tagged(CONTENT + x, np.full(count, steps, np.int32), tags)
@@ -157,7 +187,9 @@ def tagging_chance(symbols: int = 4) -> float:
 
 
 def written_digits() -> tuple[np.ndarray, np.ndarray]:
-    """The words "zero" to "nine" in the symbols ``LETTERS``: (10, 7) int32, begin, letters and end, and their lengths (10,)."""
+    """The words "zero" to "nine" in the symbols ``LETTERS``: (10, 7) int32, begin, letters and end,
+    and their lengths (10,).
+    """
     return _written([encode(word, LETTERS) for word in WRITTEN], max(map(len, WRITTEN)))
 
 
@@ -173,7 +205,9 @@ def encode(text: str, vocabulary: tuple[str, ...]) -> np.ndarray:
 def decode(symbols: np.ndarray, vocabulary: tuple[str, ...]) -> str:
     """The text of symbols (T,): what is before the first end, without begin and padding."""
     text = list(map(int, symbols))
-    return "".join(vocabulary[i] for i in text[: text.index(END) if END in text else None] if i >= CONTENT)
+    return "".join(
+        vocabulary[i] for i in text[: text.index(END) if END in text else None] if i >= CONTENT
+    )
 
 
 def _ordinal(day: int) -> str:

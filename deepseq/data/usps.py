@@ -1,8 +1,9 @@
-"""The zip codes of LeCun et al. 1989: 7291 training and 2007 test digits of 16x16 pixels from US envelopes.
+"""The zip codes of LeCun et al. 1989: 7291 training and 2007 test digits of 16x16 pixels from US
+envelopes.
 
-The files zip.train.gz and zip.test.gz that come with Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning":
-a line holds a digit and 256 grey values from -1 (paper) to 1 (ink), in thousandths.
-"""
+The files zip.train.gz and zip.test.gz that come with Hastie, Tibshirani and Friedman, "The Elements
+of Statistical Learning": a line holds a digit and 256 grey values from -1 (paper) to 1 (ink), in
+thousandths."""
 
 import gzip
 import hashlib
@@ -18,7 +19,10 @@ FILES = {  # images, and the sha256 of digits and values in thousandths
     "zip.train.gz": (7291, "74a5585991da3675aa6077b06413513d5a4bc12176b01607b5919e914ab50a5a"),
     "zip.test.gz": (2007, "e75fe4e91da775cf237bbc273df49e8597641d50bf39c951ef8b30390c25d17d"),
 }
-MIRRORS = ("https://hastie.su.domains/ElemStatLearn/datasets/", "https://web.stanford.edu/~hastie/ElemStatLearn/datasets/")
+MIRRORS = (
+    "https://hastie.su.domains/ElemStatLearn/datasets/",
+    "https://web.stanford.edu/~hastie/ElemStatLearn/datasets/",
+)
 
 
 def load(*, directory: Path | None = None, mirrors: Sequence[str] = MIRRORS) -> Splits:
@@ -29,7 +33,8 @@ def load(*, directory: Path | None = None, mirrors: Sequence[str] = MIRRORS) -> 
       mirrors: addresses that serve the files by name.
 
     Returns:
-      Splits of pixels (N, 16, 16, 1), float32 in -1..1 with a scale of 1 and a mean of 0, without a validation part.
+      Splits of pixels (N, 16, 16, 1), float32 in -1..1 with a scale of 1 and a mean of 0, without a
+      validation part.
 
     Raises:
       DataError: a file is missing and cannot be fetched, or holds something else.
@@ -43,17 +48,29 @@ def load(*, directory: Path | None = None, mirrors: Sequence[str] = MIRRORS) -> 
 
 def _read(folder: Path, name: str, mirrors: Sequence[str]) -> Images:
     count, digest = FILES[name]
-    remedy = f"put {name} of The Elements of Statistical Learning into {folder}, or set DEEPSEQ_DATA to what has {FOLDER}"
+    remedy = (
+        f"put {name} of The Elements of Statistical Learning into {folder}, or set DEEPSEQ_DATA to"
+        f" what has {FOLDER}"
+    )
     path = fetch(folder / name, md5=None, urls=[mirror + name for mirror in mirrors], remedy=remedy)
     try:
         with gzip.open(path, "rt", encoding="ascii") as file:
             table = np.array([line.split() for line in file], np.float32)
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path} is no gzipped table of numbers ({error}); delete it and run again") from error
+        raise DataError(
+            f"{path} is no gzipped table of numbers ({error}); delete it and run again"
+        ) from error
     if table.shape != (count, 257):
-        raise DataError(f"{path} holds a table {table.shape}, expected {(count, 257)}; delete it and run again")
+        raise DataError(
+            f"{path} holds a table {table.shape}, expected {(count, 257)}; delete it and run again"
+        )
     labels, pixels = table[:, 0].astype(np.int32), table[:, 1:].reshape(-1, 16, 16, 1)
-    found = hashlib.sha256(labels.tobytes() + np.rint(1000 * pixels).astype(np.int16).tobytes()).hexdigest()
+    found = hashlib.sha256(
+        labels.tobytes() + np.rint(1000 * pixels).astype(np.int16).tobytes()
+    ).hexdigest()
     if found != digest:
-        raise DataError(f"{path} holds other digits (sha256 {found}, expected {digest}); delete it and run again")
+        raise DataError(
+            f"{path} holds other digits (sha256 {found}, expected {digest}); delete it and run"
+            " again"
+        )
     return Images(pixels, labels)

@@ -1,7 +1,7 @@
 """The C library's allocator, told to keep the memory a training step frees.
 
-On CPU, XLA allocates its temporaries afresh at every call, and glibc hands blocks this large back to the kernel, which
-must then fault every page in again: a fifth of a convolutional training step.
+On CPU, XLA allocates its temporaries afresh at every call, and glibc hands blocks this large back
+to the kernel, which must then fault every page in again: a fifth of a convolutional training step.
 """
 
 import ctypes
@@ -11,15 +11,21 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Keeps freed memory in the process for the next step; call it once, when the program starts, before JAX allocates.
+    """Keeps freed memory in the process for the next step; call it once, when the program starts,
+    before JAX allocates.
 
     Returns:
-      Whether it took: True with glibc, False (and nothing changed) elsewhere. The process stays at its peak size.
+      Whether it took: True with glibc, False (and nothing changed) elsewhere. The process stays at
+        its peak size.
     """
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None)
-    if not hasattr(libc, "gnu_get_libc_version"):  # musl has mallopt's name too, but not its meaning
+    if not hasattr(
+        libc, "gnu_get_libc_version"
+    ):  # musl has mallopt's name too, but not its meaning
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_ARENA_MAX, 1))
-    return all([libc.mallopt(ctypes.c_int(what), ctypes.c_int(value)) == 1 for what, value in settings])
+    return all(
+        [libc.mallopt(ctypes.c_int(what), ctypes.c_int(value)) == 1 for what, value in settings]
+    )

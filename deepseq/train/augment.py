@@ -5,8 +5,7 @@ from typing import NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 
 class Crops(NamedTuple):
@@ -25,9 +24,11 @@ def normalise(pixels: Array, scale: float | Array, mean: Array) -> Array:
 
 
 def pad_crop_flip(key: Array | None, images: Array, *, pad: int = 4) -> Array:
-    """Pads each side, crops a random window of the old size and mirrors every second one: (B, H, W, C) -> (B, H, W, C).
+    """Pads each side, crops a random window of the old size and mirrors every second one: (B, H, W,
+    C) -> (B, H, W, C).
 
-    He et al. 2015, section 4.2: 4 pixels on each side of 32x32. The padding is zero, so subtract the mean first.
+    He et al. 2015, section 4.2: 4 pixels on each side of 32x32. The padding is zero, so subtract
+    the mean first.
 
     Args:
       key: typed PRNG key; None leaves the images as they are, for evaluation.

@@ -1,4 +1,6 @@
-"""Checkpoints of a run through orbax: written in the background, the last two kept, checked when read."""
+"""Checkpoints of a run through orbax: written in the background, the last two kept, checked when
+read.
+"""
 
 import functools
 import hashlib
@@ -20,7 +22,9 @@ import orbax.checkpoint as ocp
 _DIGESTS = "sha256.json"  # of a checkpoint's files: {path in the checkpoint: sha256}
 _STATE = "default"  # where orbax keeps the one item of a checkpoint
 _ORBAX = str(Path(ocp.__file__).parent) + os.sep  # the folder of its code
-_TEMPORARY = ".orbax-checkpoint-tmp"  # in orbax's names for checkpoints being written, after the step
+_TEMPORARY = (  # in orbax's names for checkpoints being written, after the step
+    ".orbax-checkpoint-tmp"
+)
 _UNFINISHED = f"{_TEMPORARY}*"
 
 
@@ -33,28 +37,35 @@ def _print(line: str) -> None:
 
 
 def _not_orbax(record: logging.LogRecord) -> bool:
-    """Drops what orbax logs through absl: of what matters, ``warn`` and the exceptions here tell in one line."""
+    """Drops what orbax logs through absl: of what matters, ``warn`` and the exceptions here tell in
+    one line.
+    """
     return not record.pathname.startswith(_ORBAX)
 
 
 def _not_a_task_of_orbax(record: logging.LogRecord) -> bool:
-    """Drops what asyncio logs of orbax's tasks, told by the file of their coroutine or by the file that cannot be written."""
+    """Drops what asyncio logs of orbax's tasks, told by the file of their coroutine or by the file
+    that cannot be written.
+    """
     message = record.getMessage()
     return _ORBAX not in message and _TEMPORARY not in message
 
 
 @functools.cache  # once in a process
 def _silence_late_writes() -> None:
-    """When one array of a checkpoint cannot be written, orbax ends its event loop and leaves the other arrays' tasks.
+    """When one array of a checkpoint cannot be written, orbax ends its event loop and leaves the
+    other arrays' tasks.
 
-    Each of those then fails to report there, or fails unheard. What was wrong has been raised by then, so their
-    tracebacks, one for every array, tell nothing.
-    """
+    Each of those then fails to report there, or fails unheard. What was wrong has been raised by
+    then, so their tracebacks, one for every array, tell nothing."""
     logging.getLogger("asyncio").addFilter(_not_a_task_of_orbax)
     tell = sys.unraisablehook
 
     def hook(unraisable) -> None:
-        late = isinstance(unraisable.exc_value, RuntimeError) and str(unraisable.exc_value) == "Event loop is closed"
+        late = (
+            isinstance(unraisable.exc_value, RuntimeError)
+            and str(unraisable.exc_value) == "Event loop is closed"
+        )
         if not late or unraisable.object is not None:  # an object's own complaint is not of these
             tell(unraisable)
 
@@ -64,12 +75,12 @@ def _silence_late_writes() -> None:
 class Checkpoints:
     """The checkpoints of one run, in a directory of their own that one process at a time writes.
 
-    The sha256 of every file is stored with it, so that restoring notices also the damage that orbax does not. Use it in
-    a ``with`` statement, or call ``close`` at the end.
-    """
+    The sha256 of every file is stored with it, so that restoring notices also the damage that orbax
+    does not. Use it in a ``with`` statement, or call ``close`` at the end."""
 
     def __init__(self, directory: Path, *, keep: int = 2, warn: Callable[[str], None] = _print):
-        """Opens a directory, made if need be, whose other files are left alone; ``warn`` gets a line for each damage.
+        """Opens a directory, made if need be, whose other files are left alone; ``warn`` gets a
+        line for each damage.
 
         Raises:
           CheckpointError: the directory cannot be made or written.
@@ -79,12 +90,15 @@ class Checkpoints:
         self._directory = Path(directory).absolute()
         self._warn = warn
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, async_options=ocp.AsyncOptions(post_finalization_callback=self._write_digests)
+            max_to_keep=keep,
+            async_options=ocp.AsyncOptions(post_finalization_callback=self._write_digests),
         )
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             if jax.process_index() == 0:
-                for torn in self._directory.glob(f"*{_UNFINISHED}"):  # now; orbax would do it in the background
+                for torn in self._directory.glob(
+                    f"*{_UNFINISHED}"
+                ):  # now; orbax would do it in the background
                     shutil.rmtree(torn, ignore_errors=True)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
         except OSError as error:
@@ -101,30 +115,36 @@ class Checkpoints:
                 raise
 
     def save(self, step: int, state: Any) -> None:
-        """Copies the state and writes the copy in the background, so that the state may be donated at once.
+        """Copies the state and writes the copy in the background, so that the state may be donated
+        at once.
 
         Raises:
           CheckpointError: this save cannot be begun, or the one before failed.
         """
-        state = jax.tree.map(np.array, jax.device_get(state))  # np.array copies; device_get may give a view
+        state = jax.tree.map(
+            np.array, jax.device_get(state)
+        )  # np.array copies; device_get may give a view
         try:
             self._manager.wait_until_finished()
             self._saving = step
-            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)  # or orbax may skip it silently
+            self._manager.save(
+                step, args=ocp.args.StandardSave(state), force=True
+            )  # or orbax may skip it silently
         except Exception as error:  # orbax passes on whatever its writer thread met, of any type
             raise self._cannot_write(error) from error
 
     def restore(self, like: Any) -> Any | None:
         """The newest undamaged state, or None if there is none.
 
-        A checkpoint with a file that is missing or differs from its digest is renamed to damaged-<step>, and the one
-        before is taken.
+        A checkpoint with a file that is missing or differs from its digest is renamed to
+        damaged-<step>, and the one before is taken.
 
         Args:
           like: a state whose structure, shapes, types and placement on devices the result has.
 
         Raises:
-          CheckpointError: a checkpoint is whole, but its state is of another structure or shape than ``like``.
+          CheckpointError: a checkpoint is whole, but its state is of another structure or shape
+            than ``like``.
         """
         self.wait()
         steps = sorted(self._manager.all_steps(), reverse=True)
@@ -132,8 +152,14 @@ class Checkpoints:
             damage = _damage(self._directory / str(step))
             if damage is None:
                 return self._read(step, like)
-            older = f"continuing from step {steps[n + 1]}" if n + 1 < len(steps) else "none is left: starting anew"
-            self._warn(f"{self._directory}: the checkpoint of step {step} is damaged ({damage}); {older}")
+            older = (
+                f"continuing from step {steps[n + 1]}"
+                if n + 1 < len(steps)
+                else "none is left: starting anew"
+            )
+            self._warn(
+                f"{self._directory}: the checkpoint of step {step} is damaged ({damage}); {older}"
+            )
             self._set_aside(step)
         return None
 
@@ -162,8 +188,9 @@ class Checkpoints:
             chex.assert_trees_all_equal_shapes_and_dtypes(state, target)
         except Exception as error:
             raise CheckpointError(
-                f"{self._directory}: the checkpoint of step {step} does not fit this net and optimiser "
-                f"({_first_line(error)}); take a new directory, or delete the checkpoints to start anew"
+                f"{self._directory}: the checkpoint of step {step} does not fit this net and"
+                f" optimiser ({_first_line(error)}); take a new directory, or delete the"
+                " checkpoints to start anew"
             ) from error
         return jax.tree.map(_place, state, like)
 
@@ -182,13 +209,17 @@ class Checkpoints:
     def _cannot_write(self, error: Exception) -> CheckpointError:
         reason = _first_line(error)
         return CheckpointError(
-            f"{self._directory}: cannot write a checkpoint ({reason}); make room and run the same command again"
+            f"{self._directory}: cannot write a checkpoint ({reason}); make room and run the same"
+            " command again"
         )
 
 
 def _digests(checkpoint: Path) -> dict[str, str]:
     files = sorted(path for path in (checkpoint / _STATE).rglob("*") if path.is_file())
-    return {str(path.relative_to(checkpoint)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(checkpoint)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def _damage(checkpoint: Path) -> str | None:
@@ -207,6 +238,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _place(value: np.ndarray, like: jax.Array) -> jax.Array:
-    """On the devices of ``like``, in a buffer of its own; uncommitted if it is, or jit would compile a second time."""
+    """On the devices of ``like``, in a buffer of its own; uncommitted if it is, or jit would
+    compile a second time.
+    """
     own = jnp.array(value, copy=True)
     return jax.device_put(own, like.sharding) if getattr(like, "committed", False) else own

@@ -1,8 +1,8 @@
 """How a language model learns from a text, and how well it predicts one.
 
-The text is cut into streams side by side, the streams into chunks of some steps. A chunk's gradient reaches back to its first
-step; the state goes on to the next chunk, and is zero again where an epoch begins (Zaremba, Sutskever, Vinyals 2014).
-"""
+The text is cut into streams side by side, the streams into chunks of some steps. A chunk's gradient
+reaches back to its first step; the state goes on to the next chunk, and is zero again where an
+epoch begins (Zaremba, Sutskever, Vinyals 2014)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from deepseq.train.losses import cross_entropy
 from deepseq.train.stream import Gradient
 
-Array = jax.Array
-Apply = Callable[..., tuple[Array, Any]]  # (params, tokens (T, B), *, carry, key) -> (logits (T, B, V), carry)
+Apply = Callable[
+    ..., tuple[Array, Any]
+]  # (params, tokens (T, B), *, carry, key) -> (logits (T, B, V), carry)
 
 
 class Chunk(NamedTuple):
@@ -31,15 +33,20 @@ def steps_per_epoch(symbols: int, batch: int, unroll: int) -> int:
     """Chunks in a text of so many symbols; ValueError where there is none."""
     steps = (symbols // batch - 1) // unroll if batch >= 1 and unroll >= 1 else 0
     if steps < 1:
-        raise ValueError(f"{symbols} symbols are too few for {batch} streams of {unroll} steps and one more symbol each")
+        raise ValueError(
+            f"{symbols} symbols are too few for {batch} streams of {unroll} steps and one more"
+            " symbol each"
+        )
     return steps
 
 
 def chunks(symbols: np.ndarray, batch: int, unroll: int, key: Array) -> Callable[[int], Chunk]:
-    """The chunk of every step, as a pure function of its number: epoch after epoch in the order of the text.
+    """The chunk of every step, as a pure function of its number: epoch after epoch in the order of
+    the text.
 
     Args:
-      symbols: (N,) int. What is left over beyond ``batch`` equal streams, and a last piece shorter than ``unroll``, is unused.
+      symbols: (N,) int. What is left over beyond ``batch`` equal streams, and a last piece shorter
+        than ``unroll``, is unused.
       batch, unroll: B streams, T steps.
       key: of the whole training; step t has ``fold_in(key, t)``.
     """
@@ -56,7 +63,8 @@ def chunks(symbols: np.ndarray, batch: int, unroll: int, key: Array) -> Callable
 
 
 def chunk_gradient(apply: Apply) -> Gradient:
-    """The gradient of a chunk's cross-entropy, summed over its steps and averaged over its streams, as Zaremba et al. have it.
+    """The gradient of a chunk's cross-entropy, summed over its steps and averaged over its streams,
+    as Zaremba et al. have it.
 
     Returns:
       ``(params, carry, chunk) -> ((nats per token, carry), gradient)``.
@@ -76,7 +84,9 @@ def chunk_gradient(apply: Apply) -> Gradient:
 
 def surprise(logits: Array, targets: Array) -> Array:
     """-log p(target), nats and float32: (T, B, V), (T, B) -> (T, B)."""
-    return cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)).reshape(targets.shape)
+    return cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1)).reshape(
+        targets.shape
+    )
 
 
 def zero_carry(apply: Apply, params: Any, batch: int) -> Any:
@@ -86,13 +96,16 @@ def zero_carry(apply: Apply, params: Any, batch: int) -> Any:
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), carry)
 
 
-def evaluate(apply: Apply, *, streams: int = 1, unroll: int = 256) -> Callable[[Any, np.ndarray], float]:
+def evaluate(
+    apply: Apply, *, streams: int = 1, unroll: int = 256
+) -> Callable[[Any, np.ndarray], float]:
     """Mean nats per token over a whole text; each of its tokens but the first is predicted once.
 
     Args:
       apply: of a language model; nothing is dropped.
-      streams: pieces that the text is cut into and that are read side by side, each from the zero state: faster, and a little
-        pessimistic. With 1, every token is predicted from all that precede it.
+      streams: pieces that the text is cut into and that are read side by side, each from the zero
+        state: faster, and a little pessimistic. With 1, every token is predicted from all that
+        precede it.
       unroll: steps at a time.
 
     Returns:
@@ -109,7 +122,9 @@ def evaluate(apply: Apply, *, streams: int = 1, unroll: int = 256) -> Callable[[
         if count < 1:
             raise ValueError(f"evaluate: {len(symbols)} symbols leave nothing to predict")
         length = -(-count // streams)  # of a stream, but for the last
-        rows = -(-length // unroll) * unroll  # whole parts, all of one shape; what is beyond does not count
+        rows = (
+            -(-length // unroll) * unroll
+        )  # whole parts, all of one shape; what is beyond does not count
         row, first = np.arange(rows)[:, None], np.arange(streams) * length
         counts = (row < length) & (first + row < count)
         where = np.where(counts, first + row, 0)

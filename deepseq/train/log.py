@@ -1,7 +1,8 @@
-"""The metrics log: one JSON object per line, appended; whatever a kill leaves behind can be read and continued.
+"""The metrics log: one JSON object per line, appended; whatever a kill leaves behind can be read
+and continued.
 
-A float is written as its shortest exact decimal form. JSON knows no NaN or infinity: they are written as the strings
-"nan", "inf" and "-inf", and ``read`` turns those strings back into floats.
+A float is written as its shortest exact decimal form. JSON knows no NaN or infinity: they are
+written as the strings "nan", "inf" and "-inf", and ``read`` turns those strings back into floats.
 """
 
 import json
@@ -17,14 +18,17 @@ _NOT_FINITE = ("nan", "inf", "-inf")
 
 
 def write(path: Path, record: dict[str, Any]) -> None:
-    """Appends a record to the log, creating it if need be; a torn last line left by a kill is removed first.
+    """Appends a record to the log, creating it if need be; a torn last line left by a kill is
+    removed first.
 
     Args:
       path: of the log.
-      record: numbers, strings, None, NumPy or JAX arrays (written as lists), and lists and dicts of these.
+      record: numbers, strings, None, NumPy or JAX arrays (written as lists), and lists and dicts of
+        these.
 
     Raises:
-      OSError: the file cannot be written (a full disk, say); the message names the file and what to do.
+      OSError: the file cannot be written (a full disk, say); the message names the file and what to
+        do.
     """
     line = (json.dumps(_plain(record), allow_nan=False) + "\n").encode()
     try:
@@ -46,7 +50,8 @@ def sync(path: Path) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """All records of a log in the order of writing, without a torn last line; [] where there is no log.
+    """All records of a log in the order of writing, without a torn last line; [] where there is no
+    log.
 
     Raises:
       ValueError: another line than the last is no JSON object.
@@ -61,14 +66,17 @@ def matches(record: dict[str, Any], tag: dict[str, Any]) -> bool:
 
 
 def truncate(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
-    """Drops all records but those for which ``keep`` is true, and a torn last line, at once or not at all.
+    """Drops all records but those for which ``keep`` is true, and a torn last line, at once or not
+    at all.
 
     Raises:
       ValueError: a line is no JSON object. OSError: the file cannot be written.
     """
     path = Path(path)
     lines = _lines(path)
-    kept = b"".join(line for number, line in enumerate(lines, 1) if keep(_parse(path, number, line)))
+    kept = b"".join(
+        line for number, line in enumerate(lines, 1) if keep(_parse(path, number, line))
+    )
     if not path.exists() or path.stat().st_size == len(kept):
         return
     temporary = path.with_name(path.name + ".tmp")
@@ -93,7 +101,9 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise ValueError(f"{path}: line {number} is no JSON object; repair or delete it, or take a new directory")
+        raise ValueError(
+            f"{path}: line {number} is no JSON object; repair or delete it, or take a new directory"
+        )
     return _restore(record)
 
 
@@ -129,5 +139,8 @@ def _restore(value: Any) -> Any:
 
 
 def _cannot_write(path: Path, error: OSError) -> OSError:
-    what = f"cannot write the log ({error.strerror}); make room and run the same command again to continue"
+    what = (
+        f"cannot write the log ({error.strerror}); make room and run the same command again to"
+        " continue"
+    )
     return OSError(error.errno, what, str(path))

@@ -1,4 +1,6 @@
-"""The training loop: steps, records on a fixed grid, checkpoints on a coarser one; killed anywhere, it continues."""
+"""The training loop: steps, records on a fixed grid, checkpoints on a coarser one; killed anywhere,
+it continues.
+"""
 
 import contextlib
 import math
@@ -16,7 +18,9 @@ from deepseq.train.checkpoints import CheckpointError, Checkpoints
 from deepseq.train.devices import on_first
 from deepseq.train.step import Batch, TrainState
 
-_AHEAD = 8  # steps the host may queue before it waits: enough to keep the device busy, few enough to stop at once
+# steps the host may queue before it waits: enough to keep the device busy, few enough to stop at
+# once
+_AHEAD = 8
 
 
 class Diverged(Exception):
@@ -24,7 +28,9 @@ class Diverged(Exception):
 
     def __init__(self, step: int, tag: dict[str, Any]):
         self.step, self.tag = step, tag
-        super().__init__(f"{_name(tag)}the loss is not finite at step {step}; lower the learning rate or warm up")
+        super().__init__(
+            f"{_name(tag)}the loss is not finite at step {step}; lower the learning rate or warm up"
+        )
 
 
 class Interrupted(Exception):
@@ -32,7 +38,9 @@ class Interrupted(Exception):
 
     def __init__(self, step: int, tag: dict[str, Any]):
         self.step, self.tag = step, tag
-        super().__init__(f"{_name(tag)}interrupted at step {step}; run the same command again to continue")
+        super().__init__(
+            f"{_name(tag)}interrupted at step {step}; run the same command again to continue"
+        )
 
 
 def fit(
@@ -50,12 +58,14 @@ def fit(
     tick: Callable[[int], None] = lambda done: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> TrainState:
-    """Trains up to ``steps``, from the newest checkpoint where there is one, and returns the last state, on one device.
+    """Trains up to ``steps``, from the newest checkpoint where there is one, and returns the last
+    state, on one device.
 
-    Every ``every`` steps, and after the last, one record is appended to the log: {**tag, "step": steps taken, "loss",
-    "error" (or whatever ``step`` measures), means over the steps since the last record, **observe(state)}. Every
-    ``save_every`` steps, and after the last, the log is synced and the state saved. Killed at any instant and called
-    again with the same arguments, it leaves the same log and returns the same bits as if left alone.
+    Every ``every`` steps, and after the last, one record is appended to the log: {**tag, "step":
+    steps taken, "loss", "error" (or whatever ``step`` measures), means over the steps since the
+    last record, **observe(state)}. Every ``save_every`` steps, and after the last, the log is
+    synced and the state saved. Killed at any instant and called again with the same arguments, it
+    leaves the same log and returns the same bits as if left alone.
 
     Args:
       step: jitted train step; it may donate its state.
@@ -65,24 +75,31 @@ def fit(
       log: path of the log, which may hold records of other tags.
       tag: names the run among those of the log.
       checkpoints: of this run alone.
-      observe: further entries of a record, a pure function of the state; it must not keep the state.
-      tick: told the number of steps taken, once after the restart and after each step, for a progress bar.
+      observe: further entries of a record, a pure function of the state; it must not keep the
+        state.
+      tick: told the number of steps taken, once after the restart and after each step, for a
+        progress bar.
       stopping: asked before each step; see ``interruption``.
 
     Raises:
-      ValueError: ``every`` and ``save_every`` do not fit together, the checkpoint is beyond ``steps``, or ``observe``
-        returned a name that the record has.
+      ValueError: ``every`` and ``save_every`` do not fit together, the checkpoint is beyond
+        ``steps``, or ``observe`` returned a name that the record has.
       Diverged: the mean loss of a record is not finite; the record is in the log.
       Interrupted: ``stopping`` said so; what was saved is on the disk.
-      OSError: the log or a checkpoint cannot be written, or the log lacks the records that the checkpoint goes with.
+      OSError: the log or a checkpoint cannot be written, or the log lacks the records that the
+        checkpoint goes with.
     """
     if every < 1 or save_every < 1 or save_every % every:
-        raise ValueError(f"fit: save_every is {save_every}, but it must be a multiple of every, {every}")
+        raise ValueError(
+            f"fit: save_every is {save_every}, but it must be a multiple of every, {every}"
+        )
     restored = checkpoints.restore(state)
     state = state if restored is None else restored
     start = int(state.step)
     if start > steps:
-        raise ValueError(f"fit: {_name(tag)}the checkpoint is of step {start}, beyond the {steps} asked for")
+        raise ValueError(
+            f"fit: {_name(tag)}the checkpoint is of step {start}, beyond the {steps} asked for"
+        )
     _rewind(log, tag, start)
     tick(start)
 
@@ -99,7 +116,9 @@ def fit(
         if done % every == 0 or last:
             means = _means(pending)
             pending.clear()
-            metrics_log.write(log, _record({**tag, "step": done, **means}, observe(on_first(state))))
+            metrics_log.write(
+                log, _record({**tag, "step": done, **means}, observe(on_first(state)))
+            )
             if not math.isfinite(means["loss"]):
                 checkpoints.wait()
                 raise Diverged(done, tag)
@@ -113,7 +132,8 @@ def fit(
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Turns SIGTERM and Ctrl-C into a flag for ``fit(stopping=...)``; a second signal acts at once, as usual.
+    """Turns SIGTERM and Ctrl-C into a flag for ``fit(stopping=...)``; a second signal acts at once,
+    as usual.
 
     Outside the main thread, where Python handles no signals, the flag is never set.
     """
@@ -138,24 +158,33 @@ def interruption() -> Iterator[Callable[[], bool]]:
 
 
 def _rewind(log: Path, tag: dict[str, Any], step: int) -> None:
-    """Removes what was logged of this run after a step, and makes sure that what was logged up to it is there."""
+    """Removes what was logged of this run after a step, and makes sure that what was logged up to
+    it is there.
+    """
     ours = [record["step"] for record in metrics_log.read(log) if metrics_log.matches(record, tag)]
     if step and step not in ours:
         raise CheckpointError(
-            f"{log}: {_name(tag)}the record of step {step} is missing, though its checkpoint is there; restore the "
-            "log, or delete the checkpoints to start anew"
+            f"{log}: {_name(tag)}the record of step {step} is missing, though its checkpoint is"
+            " there; restore the log, or delete the checkpoints to start anew"
         )
-    metrics_log.truncate(log, lambda record: not metrics_log.matches(record, tag) or record["step"] <= step)
+    metrics_log.truncate(
+        log, lambda record: not metrics_log.matches(record, tag) or record["step"] <= step
+    )
 
 
 def _means(metrics: list[dict[str, jax.Array]]) -> dict[str, float]:
     fetched = jax.device_get(metrics)
-    return {name: float(np.mean([m[name] for m in fetched], dtype=np.float64)) for name in fetched[0]}
+    return {
+        name: float(np.mean([m[name] for m in fetched], dtype=np.float64)) for name in fetched[0]
+    }
 
 
 def _record(known: dict[str, Any], observed: dict[str, Any]) -> dict[str, Any]:
     if twice := known.keys() & observed.keys():
-        raise ValueError(f"fit: observe returned {', '.join(sorted(twice))}, which the record has already; rename it")
+        raise ValueError(
+            f"fit: observe returned {', '.join(sorted(twice))}, which the record has already;"
+            " rename it"
+        )
     return {**known, **observed}
 
 

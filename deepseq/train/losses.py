@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import chex
 import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 
 def cross_entropy(logits: Array, labels: Array) -> Array:
@@ -20,12 +19,14 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
 
 
 def smoothed_cross_entropy(logits: Array, labels: Array, smoothing: float) -> Array:
-    """Cross entropy of softmax(z) with the label smoothed: 1 - eps of it stays, eps is spread evenly over all K classes.
+    """Cross entropy of softmax(z) with the label smoothed: 1 - eps of it stays, eps is spread
+    evenly over all K classes.
 
         -sum_k q_k log softmax(z)_k,  q_k = (1 - eps) [k = y] + eps / K
 
-    (Szegedy et al. 2016, arXiv 1512.00567, section 7; Vaswani et al. 2017, section 5.4, eps = 0.1). The KL divergence from q,
-    which some minimise instead, is less by q's entropy, a constant: the gradients are the same.
+    (Szegedy et al. 2016, arXiv 1512.00567, section 7; Vaswani et al. 2017, section 5.4, eps = 0.1).
+    The KL divergence from q, which some minimise instead, is less by q's entropy, a constant: the
+    gradients are the same.
 
     Args:
       logits, labels: z (B, K) and y (B,) in 0..K-1; a label outside gives NaN.
@@ -35,14 +36,17 @@ def smoothed_cross_entropy(logits: Array, labels: Array, smoothing: float) -> Ar
       (B,) float32 in nats. ValueError for an eps outside of 0..1.
     """
     if not 0 <= smoothing <= 1:
-        raise ValueError(f"smoothed_cross_entropy: a smoothing of {smoothing}, but it must be from 0 to 1")
+        raise ValueError(
+            f"smoothed_cross_entropy: a smoothing of {smoothing}, but it must be from 0 to 1"
+        )
     unsmoothed = cross_entropy(logits, labels)  # lse(z) - z_y
     z = logits.astype(jnp.float32)
     return unsmoothed + smoothing * (_of_label(z, labels) - z.mean(axis=1))
 
 
 def with_auxiliary(weight: float = 0.3) -> Callable[[Sequence[Array], Array], Array]:
-    """The cross entropy of a net's answer plus ``weight`` times those of auxiliary classifiers (arXiv 1409.4842, section 5).
+    """The cross entropy of a net's answer plus ``weight`` times those of auxiliary classifiers
+    (arXiv 1409.4842, section 5).
 
     Returns:
       f(logits, labels) -> (B,), of logits ``(main, *auxiliary)``, each (B, K).
@@ -56,7 +60,8 @@ def with_auxiliary(weight: float = 0.3) -> Callable[[Sequence[Array], Array], Ar
 
 
 def squared_error(outputs: Array, labels: Array) -> Array:
-    """mean_k (y_k - d_k)^2 of outputs y (B, K), where d is 1 for the label and else -1 (LeCun et al. 1989): -> (B,).
+    """mean_k (y_k - d_k)^2 of outputs y (B, K), where d is 1 for the label and else -1 (LeCun et
+    al. 1989): -> (B,).
 
     A label outside 0..K-1 gives NaN.
     """
@@ -67,13 +72,17 @@ def squared_error(outputs: Array, labels: Array) -> Array:
 
 
 def misclassified(logits: Array, labels: Array) -> Array:
-    """1 where the largest logit (of equals, the first) is not the label's, else 0: (B, K), (B,) -> (B,) float32."""
+    """1 where the largest logit (of equals, the first) is not the label's, else 0: (B, K), (B,) ->
+    (B,) float32.
+    """
     _check(logits, labels)
     return (logits.argmax(axis=1) != labels).astype(jnp.float32)
 
 
 def _of_label(z: Array, labels: Array) -> Array:
-    """z_y; NaN for a label that does not exist, negative ones too, which indexing counts from the end."""
+    """z_y; NaN for a label that does not exist, negative ones too, which indexing counts from the
+    end.
+    """
     known = jnp.where(labels < 0, z.shape[1], labels)
     return jnp.take_along_axis(z, known[:, None], axis=1, mode="fill")[:, 0]
 

@@ -1,25 +1,28 @@
-"""The order of examples: (key, step) alone determines the batch, so a run can be continued anywhere."""
+"""The order of examples: (key, step) alone determines the batch, so a run can be continued
+anywhere.
+"""
 
 import functools
 from collections.abc import Callable
 
 import jax
+from jax import Array
 
 from deepseq.train.step import Batch
-
-Array = jax.Array
 
 
 def batches(images: Array, labels: Array, key: Array, batch_size: int) -> Callable[[int], Batch]:
     """The batches of a run as a pure function of the step.
 
-    Epoch e goes through permutation(fold_in(order key, e)) in batches; the remainder that fills no batch is dropped, a
-    different one in each epoch.
+    Epoch e goes through permutation(fold_in(order key, e)) in batches; the remainder that fills no
+    batch is dropped, a different one in each epoch.
 
     Args:
-      images: (N, H, W, C); they are put on the device as they are (uint8 stays uint8) and gathered there.
+      images: (N, H, W, C); they are put on the device as they are (uint8 stays uint8) and gathered
+        there.
       labels: (N,) int.
-      key: typed PRNG key of the run. The order and the keys of the steps are drawn from independent halves of it.
+      key: typed PRNG key of the run. The order and the keys of the steps are drawn from independent
+        halves of it.
       batch_size: at most N.
 
     Returns:
@@ -30,9 +33,14 @@ def batches(images: Array, labels: Array, key: Array, batch_size: int) -> Callab
     """
     size = len(labels)
     if len(images) != size:
-        raise ValueError(f"batches: {len(images)} images but {size} labels; there must be one label per image")
+        raise ValueError(
+            f"batches: {len(images)} images but {size} labels; there must be one label per image"
+        )
     if not 1 <= batch_size <= size:
-        raise ValueError(f"batches: {size} images make no batch of {batch_size}; take a batch size from 1 to {size}")
+        raise ValueError(
+            f"batches: {size} images make no batch of {batch_size}; take a batch size from 1 to"
+            f" {size}"
+        )
     per_epoch = size // batch_size
     order_key, step_key = jax.random.split(key)
     images, labels = jax.device_put((images, labels))

@@ -1,4 +1,6 @@
-"""The train step, scan-typed: (state, batch) -> (state, metrics); and its counterpart over a whole set, evaluate."""
+"""The train step, scan-typed: (state, batch) -> (state, metrics); and its counterpart over a whole
+set, evaluate.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,11 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import Array
 
 from deepseq.train.losses import cross_entropy, misclassified
 
-Array = jax.Array
-Prepare = Callable[[Array | None, Array], Array]  # (key, pixels) -> float images; key=None means no augmentation
+Prepare = Callable[
+    [Array | None, Array], Array
+]  # (key, pixels) -> float images; key=None means no augmentation
 
 
 class Batch(NamedTuple):
@@ -27,12 +31,17 @@ class TrainState(NamedTuple):
 
     step: Array  # () int32, steps taken
     params: Any
-    running: Any  # running average of the net's moments, or () for a net without batch normalisation
+    running: (
+        Any  # running average of the net's moments, or () for a net without batch normalisation
+    )
     optimizer: Any
 
 
 def initial_state(
-    init: Callable, apply: Callable, optimizer: optax.GradientTransformation, image_shape: tuple[int, ...]
+    init: Callable,
+    apply: Callable,
+    optimizer: optax.GradientTransformation,
+    image_shape: tuple[int, ...],
 ) -> Callable[[Array], TrainState]:
     """The state before the first step as a jitted function of the key, compiled once for all seeds.
 
@@ -42,8 +51,8 @@ def initial_state(
       image_shape: (H, W, C) of one prepared image.
 
     Returns:
-      key -> TrainState at step 0. ``running`` is zero until the first step replaces it with the first batch's moments.
-      No two arrays of it share a buffer, so it can be donated.
+      key -> TrainState at step 0. ``running`` is zero until the first step replaces it with the
+      first batch's moments. No two arrays of it share a buffer, so it can be donated.
     """
 
     @jax.jit
@@ -65,19 +74,22 @@ def train_step(
     momentum: float = 0.9,
     loss: Callable[[Any, Array], Array] = cross_entropy,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """One step of gradient descent on the batch's mean loss, a pure function for ``jit_step`` or ``lax.scan``.
+    """One step of gradient descent on the batch's mean loss, a pure function for ``jit_step`` or
+    ``lax.scan``.
 
     Args:
       apply: ``apply(params, x, *, running, key) -> (logits, moments)``.
-      optimizer: an optax transformation; its weight decay, if any, is not part of the reported loss.
+      optimizer: an optax transformation; its weight decay, if any, is not part of the reported
+        loss.
       prepare: ``prepare(key, images) -> float images``, normalisation and augmentation.
-      momentum: m of the running moments, running := m running + (1 - m) moments; the first batch's moments start them.
-      loss: (logits, labels) -> (B,), the loss of each example; of a net that answers several times the first answer counts
-        for the error.
+      momentum: m of the running moments, running := m running + (1 - m) moments; the first batch's
+        moments start them.
+      loss: (logits, labels) -> (B,), the loss of each example; of a net that answers several times
+        the first answer counts for the error.
 
     Returns:
-      ``step(state, batch) -> (state, {"loss", "error"})``: float32 means over the batch as the forward pass saw it,
-      before the update, normalised by the batch's own moments.
+      ``step(state, batch) -> (state, {"loss", "error"})``: float32 means over the batch as the
+      forward pass saw it, before the update, normalised by the batch's own moments.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
@@ -88,10 +100,14 @@ def train_step(
             logits, moments = apply(params, x, running=None, key=net_key)
             return loss(logits, batch.labels).mean(), (jax.tree.leaves(logits)[0], moments)
 
-        (value, (logits, moments)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+        (value, (logits, moments)), gradient = jax.value_and_grad(objective, has_aux=True)(
+            state.params
+        )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         m = jnp.where(state.step == 0, 0.0, momentum)
-        running = jax.tree.map(lambda r, b: (m * r + (1 - m) * b).astype(r.dtype), state.running, moments)
+        running = jax.tree.map(
+            lambda r, b: (m * r + (1 - m) * b).astype(r.dtype), state.running, moments
+        )
         params = optax.apply_updates(state.params, updates)
         metrics = {"loss": value, "error": misclassified(logits, batch.labels).mean()}
         return TrainState(state.step + 1, params, running, optimizer_state), metrics
@@ -100,7 +116,9 @@ def train_step(
 
 
 def jit_step(step: Callable) -> Callable:
-    """Jits a train step so that the new state takes the memory of the old one, which must not be used again."""
+    """Jits a train step so that the new state takes the memory of the old one, which must not be
+    used again.
+    """
     return jax.jit(step, donate_argnums=0)
 
 
@@ -115,20 +133,27 @@ def evaluate(
       batch_size: examples at a time; the last batch is filled up with repeats that do not count.
 
     Returns:
-      ``f(params, running, images (N, H, W, C), labels (N,)) -> {"loss": float, "error": float}``; ``running=None``
-      normalises by each batch, repeats included. f raises ValueError on an empty set.
+      ``f(params, running, images (N, H, W, C), labels (N,)) -> {"loss": float, "error": float}``;
+      ``running=None`` normalises by each batch, repeats included. f raises ValueError on an empty
+      set.
     """
 
     @jax.jit
     def sums(params, running, images, labels, counts):
         logits, _ = apply(params, prepare(None, images), running=running, key=None)
         # where, not a product: a repeat of an infinite loss must count nothing, and 0 * inf is NaN
-        return [jnp.where(counts, value(logits, labels), 0).sum() for value in (cross_entropy, misclassified)]
+        return [
+            jnp.where(counts, value(logits, labels), 0).sum()
+            for value in (cross_entropy, misclassified)
+        ]
 
     def mean(params, running, images, labels) -> dict[str, float]:
         total = len(labels)
         if total == 0 or len(images) != total:
-            raise ValueError(f"evaluate: {len(images)} images and {total} labels; there must be one label per image")
+            raise ValueError(
+                f"evaluate: {len(images)} images and {total} labels; there must be one label per"
+                " image"
+            )
         images, labels, parts = jnp.asarray(images), jnp.asarray(labels), []
         for start in range(0, total, batch_size):
             index = np.arange(start, start + batch_size)

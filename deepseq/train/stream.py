@@ -1,14 +1,17 @@
-"""Training on a stream, chunk after chunk: the state of the net goes on, the gradient stops at the chunk's beginning."""
+"""Training on a stream, chunk after chunk: the state of the net goes on, the gradient stops at the
+chunk's beginning.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import optax
+from jax import Array
 
-Array = jax.Array
-Gradient = Callable[[Any, Any, Any], tuple[tuple[Array, Any], Any]]  # (params, carry, chunk) -> ((loss, carry), direction)
+Gradient = Callable[
+    [Any, Any, Any], tuple[tuple[Array, Any], Any]
+]  # (params, carry, chunk) -> ((loss, carry), direction)
 
 
 class StreamState(NamedTuple):
@@ -28,14 +31,17 @@ def begin(params: Any, optimizer: optax.GradientTransformation, carry: Any) -> S
 def stream_step(
     gradient: Gradient, optimizer: optax.GradientTransformation
 ) -> Callable[[StreamState, Any], tuple[StreamState, dict[str, Array]]]:
-    """One step per chunk, a pure function for ``jit`` or ``lax.scan`` (as Mikolov et al. 2010 and Zaremba et al. 2014 do).
+    """One step per chunk, a pure function for ``jit`` or ``lax.scan`` (as Mikolov et al. 2010 and
+    Zaremba et al. 2014 do).
 
     Args:
-      gradient: ``(params, carry, chunk) -> ((loss, carry), direction)``; the carry it is given is a constant to it.
+      gradient: ``(params, carry, chunk) -> ((loss, carry), direction)``; the carry it is given is a
+        constant to it.
       optimizer: an optax transformation.
 
     Returns:
-      ``step(state, chunk) -> (state, {"loss", "gradient_norm"})``, the loss before the update, the norm before any clipping.
+      ``step(state, chunk) -> (state, {"loss", "gradient_norm"})``, the loss before the update, the
+      norm before any clipping.
     """
 
     def step(state: StreamState, chunk: Any) -> tuple[StreamState, dict[str, Array]]:

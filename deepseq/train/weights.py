@@ -1,9 +1,8 @@
 """Trained weights as files that other programs read: safetensors or NumPy's .npz, never pickle.
 
-Which array of a file is which of a net's is said by a tree of names: ``own_names(tree)``, or for what torchvision has a
-mapping of ``deepseq.nets.torchvision_names``. From torch: ``safetensors.torch.save_file(model.state_dict(),
-"model.safetensors")``.
-"""
+Which array of a file is which of a net's is said by a tree of names: ``own_names(tree)``, or for
+what torchvision has a mapping of ``deepseq.nets.torchvision_names``. From torch:
+``safetensors.torch.save_file(model.state_dict(), "model.safetensors")``."""
 
 import dataclasses
 from pathlib import Path
@@ -35,7 +34,9 @@ class Name:
 
 def own_names(tree: Any) -> Any:
     """Each array under its own path, such as "blocks.3.conv1.w"."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: Name(jax.tree_util.keystr(path, simple=True, separator=".")), tree)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: Name(jax.tree_util.keystr(path, simple=True, separator=".")), tree
+    )
 
 
 def save(path: str | Path, tree: Any, names: Any) -> None:
@@ -71,14 +72,16 @@ def load(path: str | Path, shapes: Any, names: Any) -> Any:
 
     Args:
       path: a file of ``save``, or of another program.
-      shapes: the tree wanted, of arrays or shapes, for example ``jax.eval_shape(net.init, key)`` and its moments.
+      shapes: the tree wanted, of arrays or shapes, for example ``jax.eval_shape(net.init, key)``
+        and its moments.
       names: the same tree of names.
 
     Returns:
       the tree, in the dtypes of ``shapes``. Torch's counters of batches are passed over.
 
     Raises:
-      ValueError: another ending or no such file's content, arrays that are missing, of another shape, or not the net's: all are
+      ValueError: another ending or no such file's content, arrays that are missing, of another
+        shape, or not the net's: all are
       listed. OSError.
     """
     arrays = _read(_known(path))
@@ -115,5 +118,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _known(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in (".npz", ".safetensors"):
-        raise ValueError(f"{path}: weights are kept in .safetensors or .npz, not {path.suffix or 'a file without an ending'}")
+        raise ValueError(
+            f"{path}: weights are kept in .safetensors or .npz, not"
+            f" {path.suffix or 'a file without an ending'}"
+        )
     return path

@@ -11,7 +11,11 @@ from deepseq.data.source import DataError
 def test_the_parts_are_the_documented_ones():
     bunch = load_digits()
     parts = digits.load(validation=100)
-    assert [part.pixels.shape for part in parts[:3]] == [(1337, 8, 8, 1), (100, 8, 8, 1), (360, 8, 8, 1)]
+    assert [part.pixels.shape for part in parts[:3]] == [
+        (1337, 8, 8, 1),
+        (100, 8, 8, 1),
+        (360, 8, 8, 1),
+    ]
     for label in range(10):  # per digit, file order is training, validation, test
         whole = bunch.images[bunch.target == label]
         cut = np.concatenate([part.pixels[part.labels == label, ..., 0] for part in parts[:3]])
@@ -50,5 +54,7 @@ def test_without_validation_the_part_is_empty_but_shaped():
 
 @pytest.mark.parametrize("validation", [-1, 1437, 5000])
 def test_a_validation_part_that_leaves_nothing_is_refused(validation):
-    with pytest.raises(DataError, match=f"data.validation={validation} .*1437 training images.*0 to 1436"):
+    with pytest.raises(
+        DataError, match=f"data.validation={validation} .*1437 training images.*0 to 1436"
+    ):
         digits.load(validation=validation)

@@ -26,7 +26,9 @@ def packed(texts):
 
 def known(monkeypatch, files):
     """The sizes and md5s of these files in place of the published ones."""
-    sums = {name: (len(content), hashlib.md5(content).hexdigest()) for name, content in files.items()}
+    sums = {
+        name: (len(content), hashlib.md5(content).hexdigest()) for name, content in files.items()
+    }
     monkeypatch.setattr(multi30k, "FILES", sums)
 
 
@@ -49,7 +51,10 @@ def test_lines_are_kept_as_they_are(tmp_path, tiny, layout):
     data = multi30k.load(directory=tmp_path, mirrors=())
     assert data.train.source == ("Ein Hund läuft.", "Zwei  Kinder\u2028spielen. ")
     assert data.train.target == ("A dog runs.", "Two children play.")
-    assert data.validation == (("Ein Mann.",), ("A man.",)) and data.test == (("Eine Frau.",), ("A woman.",))
+    assert data.validation == (("Ein Mann.",), ("A man.",)) and data.test == (
+        ("Eine Frau.",),
+        ("A woman.",),
+    )
     assert hashlib.md5(tiny["train.de.gz"]).hexdigest() in data.origin
 
 
@@ -65,7 +70,10 @@ def test_a_missing_file_is_named_with_its_place(tmp_path, tiny, name):
     with pytest.raises(DataError) as error:
         multi30k.load(directory=tmp_path, mirrors=())
     message = str(error.value)
-    assert f"put {name} of github.com/multi30k/dataset" in message and str(tmp_path / "multi30k") in message
+    assert (
+        f"put {name} of github.com/multi30k/dataset" in message
+        and str(tmp_path / "multi30k") in message
+    )
     assert "\n" not in message
 
 
@@ -73,7 +81,10 @@ def test_unequal_files_are_an_error(tmp_path, monkeypatch):
     files = packed(TEXTS | {"train.en.gz": "A dog runs.\n"})
     known(monkeypatch, files)
     put(tmp_path / "multi30k", files)
-    with pytest.raises(DataError, match=r"train\.de\.gz has 2 lines, .*train\.en\.gz has 1 lines; take both from the same"):
+    with pytest.raises(
+        DataError,
+        match=r"train\.de\.gz has 2 lines, .*train\.en\.gz has 1 lines; take both from the same",
+    ):
         multi30k.load(directory=tmp_path, mirrors=())
 
 
@@ -90,7 +101,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def test_what_is_missing_is_fetched(tmp_path, tiny, capsys):
     put(tmp_path / "served", tiny)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "served"))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "served")
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         mirror = f"http://127.0.0.1:{server.server_port}/"
@@ -111,6 +124,8 @@ def test_the_official_files():
     except DataError as error:
         pytest.skip(str(error))
     assert [len(part.source) for part in data[:3]] == [29_000, 1014, 1000]
-    assert data.train.source[0] == "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche."
+    assert (
+        data.train.source[0] == "Zwei junge weiße Männer sind im Freien in der Nähe vieler Büsche."
+    )
     assert data.train.target[0] == "Two young, White males are outside near many bushes."
     assert data.test.target[0] == "A man in an orange hat starring at something."

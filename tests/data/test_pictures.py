@@ -12,7 +12,10 @@ def test_the_temple_is_grey_and_thinned():
     whole, thin = pictures.temple(), pictures.temple(3)
     assert whole.pixels.shape == (427, 640) and whole.pixels.dtype == np.uint8
     np.testing.assert_array_equal(thin.pixels, whole.pixels[::3, ::3])
-    assert hashlib.sha256(whole.pixels.tobytes()).hexdigest() in whole.origin and "CC BY" in whole.origin
+    assert (
+        hashlib.sha256(whole.pixels.tobytes()).hexdigest() in whole.origin
+        and "CC BY" in whole.origin
+    )
     red, green, blue = load_sample_image("china.jpg")[100, 200].astype(float)
     assert abs(whole.pixels[100, 200] - (0.299 * red + 0.587 * green + 0.114 * blue)) <= 0.5 + 1e-9
 

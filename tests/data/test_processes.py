@@ -1,4 +1,6 @@
-"""The floors of the processes against enumeration by hand, closed forms and scipy's multivariate normal."""
+"""The floors of the processes against enumeration by hand, closed forms and scipy's multivariate
+normal.
+"""
 
 import itertools
 import math
@@ -41,7 +43,9 @@ def test_stationary_and_normalised(name):
     np.testing.assert_allclose(weights @ source.moves.sum(0), weights, atol=1e-12)
     joint = P.joint(source, 4)
     np.testing.assert_allclose(joint.sum(), 1)
-    np.testing.assert_allclose(joint.sum(0), joint.sum(-1), atol=1e-12)  # the same wherever the window stands
+    np.testing.assert_allclose(
+        joint.sum(0), joint.sum(-1), atol=1e-12
+    )  # the same wherever the window stands
 
 
 @pytest.mark.parametrize("name", ["order 1", "even", "hidden"])
@@ -86,7 +90,9 @@ def test_closed_forms():
     np.testing.assert_allclose(P.entropy_bounds(SOURCES["even"], 1)[0], rate, atol=1e-12)
     clear = P.hidden(0.9, 1.0)  # the state is seen: a Markov chain
     np.testing.assert_allclose(P.entropy_bounds(clear, 6), [entropy([0.1, 0.9])] * 2, atol=1e-12)
-    assert P.conditional_entropy(P.hidden(0.5, 0.7), 4) == pytest.approx(math.log(2))  # nothing lasts
+    assert P.conditional_entropy(P.hidden(0.5, 0.7), 4) == pytest.approx(
+        math.log(2)
+    )  # nothing lasts
 
 
 def test_bounds_close_in_on_the_entropy_rate():
@@ -141,13 +147,17 @@ def test_reflections_are_partial_autocorrelations():
     np.testing.assert_allclose([P.best_linear(AR4, tau)[1] for tau in range(6)], shrinks)
     weights, variance = P.best_linear(AR4, 6)
     np.testing.assert_allclose(weights, [*AR4.weights, 0, 0], atol=1e-12)
-    assert variance == pytest.approx(1.7) and P.normal_entropy(2.0) == pytest.approx(0.5 * math.log(4 * math.pi * math.e))
+    assert variance == pytest.approx(1.7) and P.normal_entropy(2.0) == pytest.approx(
+        0.5 * math.log(4 * math.pi * math.e)
+    )
 
 
 def test_covariance_is_that_of_the_state_space():
     companion, noise = np.zeros((4, 4)), np.zeros((4, 4))
     companion[0], companion[1:, :3], noise[0, 0] = AR4.weights, np.eye(3), 1.7
-    np.testing.assert_allclose(P.covariance(AR4, 4), solve_discrete_lyapunov(companion, noise), rtol=1e-9)
+    np.testing.assert_allclose(
+        P.covariance(AR4, 4), solve_discrete_lyapunov(companion, noise), rtol=1e-9
+    )
     gamma = P.autocovariance(AR4, 9)
     for k in (5, 8):
         assert gamma[k] == pytest.approx(AR4.weights @ gamma[k - 4 : k][::-1])
@@ -163,12 +173,18 @@ def test_conditional_densities_multiply_to_the_multivariate_normal(steps):
 def test_gaussian_samples():
     xs = P.sample_gaussian(AR4, np.random.default_rng(3), 10, 200_000).astype(float)
     for first in (0, 6):
-        np.testing.assert_allclose(xs[first : first + 4] @ xs[first : first + 4].T / 200_000, P.covariance(AR4, 4), atol=0.08)
+        np.testing.assert_allclose(
+            xs[first : first + 4] @ xs[first : first + 4].T / 200_000,
+            P.covariance(AR4, 4),
+            atol=0.08,
+        )
     assert -P.log_densities(AR4, xs)[4:].mean() == pytest.approx(P.normal_entropy(1.7), abs=0.005)
 
 
 def test_forecasts():
-    np.testing.assert_allclose(P.forecast_errors(AR4, AR4.weights, 0.0, 12), P.forecast_floor(AR4, 12))
+    np.testing.assert_allclose(
+        P.forecast_errors(AR4, AR4.weights, 0.0, 12), P.forecast_floor(AR4, 12)
+    )
     assert P.forecast_floor(AR4, 400)[-1] == pytest.approx(P.autocovariance(AR4, 1)[0])
     weights, bias = np.array([0.5, -0.2]), 0.3
     rows, biases = P.forecasts(weights, bias, 4)
@@ -181,7 +197,9 @@ def test_forecasts():
     for k in range(4):
         said = rows[k] @ xs[1::-1] + biases[k]
         assert np.mean((xs[2 + k] - said) ** 2) == pytest.approx(errors[k], rel=0.02)
-    assert P.forecast_errors(AR4, np.zeros(0), 0.5, 2) == pytest.approx([P.autocovariance(AR4, 1)[0] + 0.25] * 2)
+    assert P.forecast_errors(AR4, np.zeros(0), 0.5, 2) == pytest.approx(
+        [P.autocovariance(AR4, 1)[0] + 0.25] * 2
+    )
 
 
 def test_bad_tables_and_reflections():

@@ -18,8 +18,12 @@ TINY = {
 
 @pytest.fixture
 def tiny(monkeypatch):
-    """Three files of a few words in the official layout, and their md5s in place of the published ones."""
-    files = {name: (len(content), hashlib.md5(content).hexdigest()) for name, content in TINY.items()}
+    """Three files of a few words in the official layout, and their md5s in place of the published
+    ones.
+    """
+    files = {
+        name: (len(content), hashlib.md5(content).hexdigest()) for name, content in TINY.items()
+    }
     monkeypatch.setattr(ptb, "FILES", files)
     return TINY
 
@@ -45,7 +49,11 @@ def test_characters(tmp_path, tiny):
     put(tmp_path / "ptb", tiny)
     data = ptb.load("characters", directory=tmp_path, mirrors=())
     read = [text.decode(data.vocabulary, data.unit, part) for part in data[:3]]
-    assert read == ["the <unk> sat\nthe cat sat on N mats\na cat\n", "a cat sat\n", "the mats\nthe N\n"]
+    assert read == [
+        "the <unk> sat\nthe cat sat on N mats\na cat\n",
+        "a cat sat\n",
+        "the mats\nthe N\n",
+    ]
     assert data.vocabulary == tuple(sorted(set(read[0]))) and data.train.dtype == np.int32
 
 
@@ -57,7 +65,9 @@ def host(tmp_path):
         def log_message(self, *arguments):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path / "served")) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=tmp_path / "served")
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
@@ -71,13 +81,20 @@ def test_what_is_missing_is_fetched_from_a_mirror(tmp_path, tiny, host, capsys):
     data = ptb.load("words", directory=tmp_path, mirrors=(host + "gone/", host))
     assert len(data.validation) == 4 and {path.name for path in folder.iterdir()} == set(tiny)
     lines = capsys.readouterr().out.splitlines()
-    assert lines == [f"downloading {host}{place}{name}" for name in list(tiny)[1:] for place in ("gone/", "")]
+    assert lines == [
+        f"downloading {host}{place}{name}" for name in list(tiny)[1:] for place in ("gone/", "")
+    ]
 
 
 def test_when_no_mirror_serves_it_the_line_says_what_to_put_where(tmp_path, tiny):
-    folder = put(tmp_path / "ptb", {"ptb.train.txt": tiny["ptb.train.txt"], "ptb.test.txt": tiny["ptb.test.txt"]})
+    folder = put(
+        tmp_path / "ptb",
+        {"ptb.train.txt": tiny["ptb.train.txt"], "ptb.test.txt": tiny["ptb.test.txt"]},
+    )
     with pytest.raises(DataError) as caught:
-        ptb.load("words", directory=tmp_path, mirrors=("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/"))
+        ptb.load(
+            "words", directory=tmp_path, mirrors=("http://127.0.0.1:9/a/", "http://127.0.0.1:9/b/")
+        )
     line = str(caught.value)
     assert "/a/ptb.valid.txt: no connection" in line and "/b/ptb.valid.txt: no connection" in line
     assert f"put ptb.valid.txt of Mikolov's simple-examples.tgz into {folder}" in line
@@ -87,7 +104,10 @@ def test_when_no_mirror_serves_it_the_line_says_what_to_put_where(tmp_path, tiny
 def test_another_file_is_named_and_kept(tmp_path, tiny):
     folder = put(tmp_path / "ptb", tiny)
     other = tiny["ptb.test.txt"].replace(b"mats", b"hats")
-    for content, reason in ((other, "has md5"), (other[:-1], f"has {len(other) - 1} bytes, expected {len(other)}")):
+    for content, reason in (
+        (other, "has md5"),
+        (other[:-1], f"has {len(other) - 1} bytes, expected {len(other)}"),
+    ):
         (folder / "ptb.test.txt").write_bytes(content)
         with pytest.raises(DataError, match=f"ptb.test.txt {reason}.*; delete it"):
             ptb.load("words", directory=tmp_path, mirrors=())
@@ -100,7 +120,9 @@ def test_an_unknown_unit_is_told_before_anything_is_read(tmp_path):
 
 
 def test_there_are_two_mirrors():
-    assert len(ptb.MIRRORS) == 2 and all(mirror.startswith("https://") and mirror.endswith("/") for mirror in ptb.MIRRORS)
+    assert len(ptb.MIRRORS) == 2 and all(
+        mirror.startswith("https://") and mirror.endswith("/") for mirror in ptb.MIRRORS
+    )
 
 
 def test_the_real_files():
@@ -108,12 +130,21 @@ def test_the_real_files():
     if not any((folder / place / "ptb.train.txt").exists() for place in ("", ptb.OFFICIAL)):
         pytest.skip(f"no Penn Treebank in {folder}; set DEEPSEQ_DATA")
     words = ptb.load("words")
-    assert [len(part) for part in words[:3]] == [929_589, 73_760, 82_430]  # Zaremba et al. 2014: 929k, 73k, 82k
+    assert [len(part) for part in words[:3]] == [
+        929_589,
+        73_760,
+        82_430,
+    ]  # Zaremba et al. 2014: 929k, 73k, 82k
     assert len(words.vocabulary) == 10_000 and words.vocabulary[:3] == ("the", "<unk>", "<eos>")
     counts = np.bincount(words.train, minlength=10_000)
     assert counts.min() > 0 and (np.diff(counts) <= 0).all() and counts[2] == 42_068  # its lines
     read = text.decode(words.vocabulary, "words", words.test)
-    assert read.startswith("no it was n't black monday\nbut while the new york stock exchange did n't fall apart friday")
+    assert read.startswith(
+        "no it was n't black monday\nbut while the new york stock exchange did n't fall apart"
+        " friday"
+    )
     letters = ptb.load("characters")
-    assert [len(part) for part in letters[:3]] == [5_017_482, 393_042, 442_423] and len(letters.vocabulary) == 50
+    assert [len(part) for part in letters[:3]] == [5_017_482, 393_042, 442_423] and len(
+        letters.vocabulary
+    ) == 50
     assert text.decode(letters.vocabulary, "characters", letters.test) == read

@@ -1,4 +1,6 @@
-"""Byte-pair encoding: against a few lines that do it from the definition, back and forth, and the same every time."""
+"""Byte-pair encoding: against a few lines that do it from the definition, back and forth, and the
+same every time.
+"""
 
 import collections
 import json
@@ -12,8 +14,22 @@ import pytest
 from deepseq.data.subwords import LEAST, Subwords
 from deepseq.data.transduction import CONTENT
 
-TEXT = ["the cat sat on the mat", "the hat of the cat", "cats and hats, mats and the rest", "Äpfel über Äpfel"]
-ODD = ["", " ", "  two  spaces ", "tab\tand\nline", "naïve 日本語 🙂", "<pad> <begin> <end>", "\u2028", "UPPER lower"]
+TEXT = [
+    "the cat sat on the mat",
+    "the hat of the cat",
+    "cats and hats, mats and the rest",
+    "Äpfel über Äpfel",
+]
+ODD = [
+    "",
+    " ",
+    "  two  spaces ",
+    "tab\tand\nline",
+    "naïve 日本語 🙂",
+    "<pad> <begin> <end>",
+    "\u2028",
+    "UPPER lower",
+]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +41,12 @@ def learned():
 def test_every_text_comes_back(learned, text):
     (pieces,) = learned.encode([text])
     assert learned.decode(pieces) == text
-    assert pieces.dtype == np.int32 and pieces.size and pieces.min() >= CONTENT and pieces.max() < learned.size
+    assert (
+        pieces.dtype == np.int32
+        and pieces.size
+        and pieces.min() >= CONTENT
+        and pieces.max() < learned.size
+    )
 
 
 def test_marks_are_left_out(learned):
@@ -34,7 +55,9 @@ def test_marks_are_left_out(learned):
 
 
 def test_pieces_are_those_of_the_definition():
-    """The most frequent pair is joined, again and again, in a text of which no two pairs are equally frequent."""
+    """The most frequent pair is joined, again and again, in a text of which no two pairs are
+    equally frequent.
+    """
     text = [("ab " * 9 + "cab " * 4 + "cx " * 2).strip()]
     words = collections.Counter((" " + text[0]).replace(" ", "|_").split("|")[1:])
     cut = {word: list(word) for word in words}
@@ -63,7 +86,10 @@ def test_pieces_are_those_of_the_definition():
 def test_frequent_words_are_one_piece():
     found = Subwords.learn(TEXT, 400)
     pieces = found.encode(["the cat and the cats", "cat the"])
-    assert [found.shown(row) for row in pieces] == [["the", "cat", "and", "the", "cats"], ["cat", "the"]]
+    assert [found.shown(row) for row in pieces] == [
+        ["the", "cat", "and", "the", "cats"],
+        ["cat", "the"],
+    ]
     assert pieces[0][0] == pieces[1][1], "the first word of a line is cut as any other"
     assert found.shown(found.encode(["matte"])[0])[-1].startswith("\N{MIDDLE DOT}")
 
@@ -73,10 +99,19 @@ def test_a_short_text_has_no_more_pieces_than_pairs():
 
 
 def test_the_same_on_one_thread_and_many(learned):
-    program = f"from deepseq.data.subwords import Subwords; print(Subwords.learn({TEXT!r}, 290).written())"
+    program = (
+        f"from deepseq.data.subwords import Subwords; print(Subwords.learn({TEXT!r},"
+        " 290).written())"
+    )
     for threads in ("1", "4"):
         environment = os.environ | {"RAYON_NUM_THREADS": threads, "PYTHONIOENCODING": "utf-8"}
-        said = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert json.loads(said.stdout) == json.loads(learned.written())
 
 
@@ -89,5 +124,7 @@ def test_written_and_read(learned):
 
 
 def test_a_vocabulary_without_room_for_the_bytes():
-    with pytest.raises(ValueError, match="a vocabulary of 258, but the bytes and marks alone are 259"):
+    with pytest.raises(
+        ValueError, match="a vocabulary of 258, but the bytes and marks alone are 259"
+    ):
         Subwords.learn(TEXT, 258)

@@ -42,7 +42,9 @@ def test_adding_marks_one_number_in_each_half(lag):
     half = lag // 2
     assert (marks[:half].sum(0) == 1).all() and (marks[half:].sum(0) == 1).all()
     for sequence in range(0, 2000, 100):
-        np.testing.assert_allclose(targets[sequence], sum(v for v, m in xs[:, sequence] if m), rtol=1e-6)
+        np.testing.assert_allclose(
+            targets[sequence], sum(v for v, m in xs[:, sequence] if m), rtol=1e-6
+        )
     assert (marks.mean(1) > 0).all()  # every step can be marked
 
 
@@ -59,7 +61,9 @@ def test_the_baseline_of_adding_is_the_variance_of_the_sum():
 def test_copy_is_ten_symbols_a_delimiter_and_the_symbols_again(lag):
     xs, targets = tasks.copy(2, 500, lag)
     assert set(np.unique(xs[:10])) == set(range(8))
-    assert (xs[10 : lag + 9] == 8).all() and (xs[lag + 9] == 9).all() and (xs[lag + 10 :] == 8).all()
+    assert (
+        (xs[10 : lag + 9] == 8).all() and (xs[lag + 9] == 9).all() and (xs[lag + 10 :] == 8).all()
+    )
     assert (targets[: lag + 10] == 8).all()
     for k in range(10):
         assert np.array_equal(targets[lag + 10 + k], xs[k])  # wanted lag + 10 steps later
@@ -82,7 +86,9 @@ def test_order_has_two_relevant_symbols_in_their_places(lag):
     assert (relevant.sum(0) == 2).all() and set(np.unique(xs)) == set(range(6))
     first, last = relevant.argmax(0), lag - 1 - relevant[::-1].argmax(0)
     tenth = lag // 10
-    assert set(first) == set(range(tenth, 2 * tenth)) and set(last) == set(range(lag // 2, lag // 2 + tenth))
+    assert set(first) == set(range(tenth, 2 * tenth)) and set(last) == set(
+        range(lag // 2, lag // 2 + tenth)
+    )
     sequence = np.arange(3000)
     assert np.array_equal(targets, xs[first, sequence] + 2 * xs[last, sequence])
 
@@ -106,7 +112,9 @@ def test_echo_repeats_every_bit_a_lag_later(lag):
 def test_the_bit_of_the_moment_says_nothing_about_the_echo():
     xs, targets, mask = tasks.echo(7, 4000, 30, 3)
     bits, echoes = xs[mask, :, 0].ravel(), targets[mask].ravel()
-    assert all(abs(echoes[bits == bit].mean() - 1 / 2) < 0.01 for bit in (0, 1))  # five standard errors
+    assert all(
+        abs(echoes[bits == bit].mean() - 1 / 2) < 0.01 for bit in (0, 1)
+    )  # five standard errors
     assert tasks.ECHO_BASELINE == pytest.approx(math.log(2))
 
 

@@ -18,23 +18,39 @@ def write(tmp_path, content):
 
 def test_text_can_be_read_back():
     data = text.load(1000, 500)
-    assert (len(data.validation), len(data.test), data.unit) == (1000, 500, "characters") and "sha256" in data.origin
-    assert data.train.max() < len(data.vocabulary) and sorted(set(data.vocabulary)) == list(data.vocabulary)
+    assert (len(data.validation), len(data.test), data.unit) == (
+        1000,
+        500,
+        "characters",
+    ) and "sha256" in data.origin
+    assert data.train.max() < len(data.vocabulary) and sorted(set(data.vocabulary)) == list(
+        data.vocabulary
+    )
     assert data.train.dtype == data.validation.dtype == data.test.dtype == np.int32
     read = text.decode(data.vocabulary, data.unit, data.train[:60_000])
     assert "statement" in read and "\n" in read
     np.testing.assert_array_equal(text.encode(data, data.unit, read), data.train[:60_000])
-    np.testing.assert_array_equal(text.load(0).train, np.concatenate([data.train, data.validation, data.test]))
+    np.testing.assert_array_equal(
+        text.load(0).train, np.concatenate([data.train, data.validation, data.test])
+    )
     whole = text.decode(data.vocabulary, data.unit, text.load(0).train)
     assert hashlib.sha256(whole.encode()).hexdigest() in data.origin
-    for bad in ({"validation": -1}, {"test": -1}, {"validation": len(whole)}, {"validation": 1, "test": len(whole) - 1}):
+    for bad in (
+        {"validation": -1},
+        {"test": -1},
+        {"validation": len(whole)},
+        {"validation": 1, "test": len(whole) - 1},
+    ):
         with pytest.raises(ValueError, match=f"validation=.*the text has {len(whole)} characters"):
             text.load(**bad)
 
 
 def test_distinct_paragraphs_stand_once_in_their_first_place():
     every, once = text.load(0), text.load_distinct(1000, 500)
-    assert (len(once.validation), len(once.test)) == (1000, 500) and "paragraphs once" in once.origin
+    assert (len(once.validation), len(once.test)) == (
+        1000,
+        500,
+    ) and "paragraphs once" in once.origin
     whole = np.concatenate([once.train, once.validation, once.test])
     found = text.decode(once.vocabulary, once.unit, whole).split("\n\n")
     usual = text.decode(every.vocabulary, every.unit, every.train).split("\n\n")
@@ -58,7 +74,9 @@ def test_characters_of_a_file(tmp_path):
     assert (len(data.train), len(data.validation), len(data.test)) == (29, 4, 8)  # of 41
     whole = np.concatenate([data.train, data.validation, data.test])
     assert text.decode(data.vocabulary, "characters", whole) == content
-    assert data.vocabulary == tuple(sorted(set(content)))  # "z", of the test part alone, has a symbol too
+    assert data.vocabulary == tuple(
+        sorted(set(content))
+    )  # "z", of the test part alone, has a symbol too
     assert data.origin == f"a text.txt (sha256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
 
 
@@ -70,7 +88,11 @@ def test_words_of_a_file(tmp_path):
     assert read[0] == "b a <unk> <eos> b c b <eos> <eos> c a <eos>".split()
     assert read[1:] == [["a", "<unk>"], ["b", "<unk>"]]
     again = text.from_file(path, "words", validation=0, test=0)  # "once" is twice in it now
-    assert "once" in again.vocabulary and len(again.train) == 16 and not len(again.validation) + len(again.test)
+    assert (
+        "once" in again.vocabulary
+        and len(again.train) == 16
+        and not len(again.validation) + len(again.test)
+    )
 
 
 def test_a_held_out_word_has_a_symbol_where_training_has_no_rare_one(tmp_path):
@@ -84,7 +106,10 @@ def test_a_held_out_word_has_a_symbol_where_training_has_no_rare_one(tmp_path):
         (b"", "is empty; give"),
         (b"fine \xe9 not", "is not UTF-8 at byte 5; convert"),
         ("\ufeffé".encode() + b"\xff", "is not UTF-8 at byte 5; convert"),
-        (b"nineteen characters", "has 19 characters, too few to cut validation=0.05 and test=0.05 from; give"),
+        (
+            b"nineteen characters",
+            "has 19 characters, too few to cut validation=0.05 and test=0.05 from; give",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path, content, line):
@@ -97,8 +122,13 @@ def test_a_file_that_cannot_be_used(tmp_path, content, line):
 
 def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
     (tmp_path / "folder").mkdir()
-    for name, reason in (("missing.txt", "No such file or directory"), ("folder", "Is a directory")):
-        with pytest.raises(DataError, match=rf"{name} cannot be read \({reason}\); give a readable UTF-8 text file"):
+    for name, reason in (
+        ("missing.txt", "No such file or directory"),
+        ("folder", "Is a directory"),
+    ):
+        with pytest.raises(
+            DataError, match=rf"{name} cannot be read \({reason}\); give a readable UTF-8 text file"
+        ):
             text.from_file(tmp_path / name, "words")
 
     def refuse(self):
@@ -133,7 +163,9 @@ def test_words_come_back_from_their_symbols():
 
 def test_what_is_unknown_is_named():
     words = ("<eos>", "<unk>", "banana", "the")
-    with pytest.raises(ValueError, match="word 'bananna' is not.*nearest word is 'banana'.*\"<unk>\"") as caught:
+    with pytest.raises(
+        ValueError, match="word 'bananna' is not.*nearest word is 'banana'.*\"<unk>\""
+    ) as caught:
         text.encode(words, "words", "the bananna was")
     assert "\n" not in str(caught.value)
     assert text.encode(words, "words", "the <unk>").tolist() == [3, 1]

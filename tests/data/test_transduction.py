@@ -43,16 +43,26 @@ def written(tokens, lengths):
 def test_reversal():
     batch = T.reversal(0, 3000, (2, 9), 4)
     assert batch.source.shape == (3000, 9) and batch.targets.shape == (3000, 11)
-    for said, heard in zip(written(batch.targets, batch.target_lengths), rows(batch.source, batch.lengths), strict=True):
+    for said, heard in zip(
+        written(batch.targets, batch.target_lengths), rows(batch.source, batch.lengths), strict=True
+    ):
         assert said == heard[::-1]
-    assert set(batch.lengths) == set(range(2, 10)) and set(np.unique(batch.source)) == {0, 3, 4, 5, 6}
+    assert set(batch.lengths) == set(range(2, 10)) and set(np.unique(batch.source)) == {
+        0,
+        3,
+        4,
+        5,
+        6,
+    }
     assert np.abs(np.bincount(batch.lengths)[2:] / 3000 - 1 / 8).max() < 0.03
     symbols = np.bincount(batch.source[batch.source > 0])[3:]
     assert np.abs(symbols / symbols.sum() - 1 / 4).max() < 0.02
 
 
 def day_month_year(text):
-    """Reads a date as a person does: the year has four digits, a month is a name, a Roman numeral or the middle number."""
+    """Reads a date as a person does: the year has four digits, a month is a name, a Roman numeral
+    or the middle number.
+    """
     words = [word for word in re.split(r"[ ,./-]+", text) if word not in ("the", "of", "in", "on")]
     year = next(word for word in words if re.fullmatch(r"\d{4}", word))
     words.remove(year)
@@ -62,44 +72,76 @@ def day_month_year(text):
         m + 1
         for word in words
         for m in range(12)
-        if word in (T.ROMAN[m], str(m + 1), calendar.month_name[m + 1].lower(), calendar.month_abbr[m + 1].lower())
+        if word
+        in (
+            T.ROMAN[m],
+            str(m + 1),
+            calendar.month_name[m + 1].lower(),
+            calendar.month_abbr[m + 1].lower(),
+        )
     )
-    named = (name for name in calendar.day_name for word in words if len(word) > 2 and name.lower().startswith(word))
+    named = (
+        name
+        for name in calendar.day_name
+        for word in words
+        if len(word) > 2 and name.lower().startswith(word)
+    )
     return int(re.match(r"\d+", day)[0]), month, int(year), next(named, None)
 
 
 def test_dates_are_read_back_by_another_reader():
     batch = T.dates(0, 3000, DAYS.train)
     texts = [T.decode(row, T.CHARACTERS) for row in batch.source]
-    for text, row, said in zip(texts, batch.targets, written(batch.targets, batch.target_lengths), strict=True):
+    for text, row, said in zip(
+        texts, batch.targets, written(batch.targets, batch.target_lengths), strict=True
+    ):
         day, month, year, weekday = day_month_year(text)
-        assert T.decode(row, T.CHARACTERS) == f"{year}-{month:02d}-{day:02d}" and len(said) == 10, text
-        assert weekday is None or calendar.day_name[calendar.weekday(year, month, day)] == weekday, text
+        assert T.decode(row, T.CHARACTERS) == f"{year}-{month:02d}-{day:02d}" and len(said) == 10, (
+            text
+        )
+        assert (
+            weekday is None or calendar.day_name[calendar.weekday(year, month, day)] == weekday
+        ), text
     assert [len(row) for row in rows(batch.source, batch.lengths)] == [len(text) for text in texts]
 
 
 def test_formats():
     assert len(T.FORMATS) >= 10
     day = T.datetime.date(1987, 5, 3)
-    assert {"the 3rd of may 1987", "3.v.1987", "may 3, 1987", "sunday 3 may 1987", "1987/5/3"} <= {f(day) for f in T.FORMATS}
+    assert {"the 3rd of may 1987", "3.v.1987", "may 3, 1987", "sunday 3 may 1987", "1987/5/3"} <= {
+        f(day) for f in T.FORMATS
+    }
     said = [T.FORMATS[0](day.replace(day=d)).split()[1] for d in range(1, 32)]
     assert said[:4] == ["1st", "2nd", "3rd", "4th"] and said[10:13] == ["11th", "12th", "13th"]
     assert said[20:24] == ["21st", "22nd", "23rd", "24th"] and said[30] == "31st"
-    everything = [f(T.datetime.date.fromordinal(d)) for d in range(day.toordinal(), day.toordinal() + 2000) for f in T.FORMATS]
+    everything = [
+        f(T.datetime.date.fromordinal(d))
+        for d in range(day.toordinal(), day.toordinal() + 2000)
+        for f in T.FORMATS
+    ]
     assert len(set(everything)) == len(everything)  # every text says one date, in one format
-    assert max(map(len, everything)) == T.LONGEST_DATE and set("".join(everything)) <= set(T.CHARACTERS)
+    assert max(map(len, everything)) == T.LONGEST_DATE and set("".join(everything)) <= set(
+        T.CHARACTERS
+    )
 
 
 def test_ten_thousand_dates_differ_and_those_for_testing_are_held_out():
     train, test = T.dates(0, 20_000, DAYS.train), T.dates(1, 10_000, DAYS.test)
-    assert len(np.unique(train.source, axis=0)) == 20_000 and len(np.unique(test.source, axis=0)) == 10_000
+    assert (
+        len(np.unique(train.source, axis=0)) == 20_000
+        and len(np.unique(test.source, axis=0)) == 10_000
+    )
     assert not {row.tobytes() for row in train.targets} & {row.tobytes() for row in test.targets}
 
 
 def test_held_out_days():
     train, test = map(set, (DAYS.train.tolist(), DAYS.test.tolist()))
-    assert not train & test and len(train | test) == 146_097 and len(test) == 14_609  # the Gregorian calendar's period
-    assert min(train | test) == T.datetime.date(1800, 1, 1).toordinal() and DAYS.test[:3].tolist() == [657089, 657092, 657100]
+    assert (
+        not train & test and len(train | test) == 146_097 and len(test) == 14_609
+    )  # the Gregorian calendar's period
+    assert min(train | test) == T.datetime.date(1800, 1, 1).toordinal() and DAYS.test[
+        :3
+    ].tolist() == [657089, 657092, 657100]
     assert (np.diff(DAYS.train) > 0).all() and (np.diff(DAYS.test) > 0).all()
     assert len(T.held_out_days(2).test) == 73_048
 
@@ -145,9 +187,19 @@ def test_the_chance_of_tagging_is_the_best_of_all_unidirectional_readers(symbols
 
 def test_written_digits():
     tokens, lengths = T.written_digits()
-    assert tokens.shape == (10, 7) and tokens.dtype == np.int32 and lengths.tolist() == [6, 5, 5, 7, 6, 6, 5, 7, 7, 6]
-    assert [T.decode(row, T.LETTERS) for row in tokens] == "zero one two three four five six seven eight nine".split()
-    assert len(list(written(tokens, lengths))) == 10 and T.LETTERS[:3] == T.MARKS and len(T.LETTERS) == 3 + 15
+    assert (
+        tokens.shape == (10, 7)
+        and tokens.dtype == np.int32
+        and lengths.tolist() == [6, 5, 5, 7, 6, 6, 5, 7, 7, 6]
+    )
+    assert [
+        T.decode(row, T.LETTERS) for row in tokens
+    ] == "zero one two three four five six seven eight nine".split()
+    assert (
+        len(list(written(tokens, lengths))) == 10
+        and T.LETTERS[:3] == T.MARKS
+        and len(T.LETTERS) == 3 + 15
+    )
 
 
 def test_text_and_back():
@@ -165,7 +217,10 @@ def test_text_and_back():
         (lambda: T.reversal(0, 1, (4, 3)), "reversal: longest is 3, but must be at least 4"),
         (lambda: T.reversal(0, 1, (1, 3), 0), "reversal: symbols is 0"),
         (lambda: T.dates(0, 0, DAYS.train), "dates: count is 0"),
-        (lambda: T.dates(0, 43, DAYS.test[:3]), "dates: 43 pairs, but 3 days in 14 formats make 42"),
+        (
+            lambda: T.dates(0, 43, DAYS.test[:3]),
+            "dates: 43 pairs, but 3 days in 14 formats make 42",
+        ),
         (lambda: T.held_out_days(1), "held_out_days: every is 1"),
         (lambda: T.parity(0, 1, 0), "parity: longest is 0"),
         (lambda: T.parity(0, 1, 3, 4), "parity: longest is 3, but must be at least 4"),

@@ -9,10 +9,20 @@ import pytest
 from configs.alignment import get_config
 from deepseq.data import transduction
 from deepseq.train.loop import Interrupted
-from experiments.alignment_measures import decides, masses, slopes, unequal_to_one
-from experiments.alignment_nets import ATTENTIVE, FIXED, NETS, REVERSED, TRANSFORMER, arm, names, parameters, width_name
-from experiments.alignment_tasks import DATE_LENGTHS, TASKS, shortened
-from experiments.alignment_training import programs, rooms_open, scores, train
+from experiments.alignment.measures import decides, masses, slopes, unequal_to_one
+from experiments.alignment.nets import (
+    ATTENTIVE,
+    FIXED,
+    NETS,
+    REVERSED,
+    TRANSFORMER,
+    arm,
+    names,
+    parameters,
+    width_name,
+)
+from experiments.alignment.tasks import DATE_LENGTHS, TASKS, shortened
+from experiments.alignment.training import programs, rooms_open, scores, train
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -30,14 +40,19 @@ def test_lengths_that_are_tested_are_never_trained_on():
     seen = set()
     for room, (shortest, longest) in enumerate(((1, 8), (9, 16), (17, 32), (33, 64))):
         batch = task.draw(rng, 500, room)
-        assert batch.source.shape == (500, longest) and batch.answers.shape == batch.given.shape == (500, longest + 1)
+        assert batch.source.shape == (
+            500,
+            longest,
+        ) and batch.answers.shape == batch.given.shape == (500, longest + 1)
         assert set(batch.lengths) == {n for n in range(shortest, longest + 1) if n % 5}
         seen |= set(batch.lengths)
     assert not seen & set(task.tests)
     for n, test in task.tests.items():
         assert set(test.lengths) == {n} and test.source.shape == (config.test, 64)
         np.testing.assert_array_equal(test.answers[:, :n], test.source[:, :n][:, ::-1])
-        assert (test.answers[:, n] == transduction.END).all() and (test.counted.sum(1) == n + 1).all()
+        assert (test.answers[:, n] == transduction.END).all() and (
+            test.counted.sum(1) == n + 1
+        ).all()
         np.testing.assert_array_equal(test.given[:, 1 : n + 1], test.answers[:, :n])
 
 
@@ -47,7 +62,11 @@ def test_days_that_are_tested_are_never_trained_on():
     trained = task.draw(np.random.default_rng(0), 3000, 0)
     assert list(task.tests) == list(DATE_LENGTHS) == list(range(9, 34, 3))
     for n, test in task.tests.items():
-        assert len(test.lengths) == config.test and set(test.lengths) == {n} and test.source.shape[1] == 33
+        assert (
+            len(test.lengths) == config.test
+            and set(test.lengths) == {n}
+            and test.source.shape[1] == 33
+        )
         assert len(texts(test.source)) == config.test
         assert not texts(test.answers) & texts(trained.answers)
 
@@ -60,18 +79,31 @@ def test_seeds_have_their_own_tests():
 def test_what_is_shortened_is_the_beginning():
     batch = TASKS["reversal"](SMOKE, 0).tests[5]
     short = shortened(batch, 3, 5)
-    assert short.source.shape == (3, 5) and short.given.shape == short.answers.shape == (3, 6) and short.counted.all()
+    assert (
+        short.source.shape == (3, 5)
+        and short.given.shape == short.answers.shape == (3, 6)
+        and short.counted.all()
+    )
     np.testing.assert_array_equal(short.answers, batch.answers[:3, :6])
 
 
 def test_nets_have_about_as_many_parameters():
-    for tier, vocabulary in itertools.product(("laptop", "paper"), (11, len(transduction.CHARACTERS))):
+    for tier, vocabulary in itertools.product(
+        ("laptop", "paper"), (11, len(transduction.CHARACTERS))
+    ):
         config = get_config(tier)
         counts = {name: parameters(arm(config, name, vocabulary).net) for name in NETS}
         assert max(counts.values()) < 1.1 * min(counts.values()), counts
     config = get_config()
-    assert names(config, "dates") == NETS and names(config, "reversal") == (*NETS, "fixed, 28", "fixed, 56")
-    widths = [arm(config, name, 11).net.init(jax.random.key(0)).softmax.w.shape[0] for name in (width_name(28), FIXED)]
+    assert names(config, "dates") == NETS and names(config, "reversal") == (
+        *NETS,
+        "fixed, 28",
+        "fixed, 56",
+    )
+    widths = [
+        arm(config, name, 11).net.init(jax.random.key(0)).softmax.w.shape[0]
+        for name in (width_name(28), FIXED)
+    ]
     assert widths == [28, 112]
 
 
@@ -85,29 +117,49 @@ def test_the_reversed_net_reads_backwards():
 
 
 def test_rooms_open_one_after_the_other():
-    assert [rooms_open(n, 600, 4) for n in (0, 199, 200, 399, 400, 599, 600, 5000)] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [rooms_open(n, 600, 4) for n in (0, 199, 200, 399, 400, 599, 600, 5000)] == [
+        1,
+        1,
+        2,
+        2,
+        3,
+        3,
+        4,
+        4,
+    ]
     assert rooms_open(0, 0, 4) == 4 and rooms_open(0, 10, 1) == 1
 
 
 def test_mass_on_the_anti_diagonal():
     n, rest = 4, np.zeros((1, 2, 3, 6))
-    exact = np.concatenate([np.pad(np.eye(n)[::-1], ((0, 0), (0, 2)))[None, None].repeat(2, 1), rest], 2)
+    exact = np.concatenate(
+        [np.pad(np.eye(n)[::-1], ((0, 0), (0, 2)))[None, None].repeat(2, 1), rest], 2
+    )
     beside = np.roll(exact, 1, axis=-1)
     found = masses(np.concatenate([exact, beside, np.full_like(exact, 1 / 6)]), n)
     np.testing.assert_allclose(found["mass"], [1, 0, 1 / 6])
     assert found["largest"].tolist()[:2] == [1, 0]
-    np.testing.assert_allclose(found["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6])  # nothing is before the last to be said
+    np.testing.assert_allclose(
+        found["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6]
+    )  # nothing is before the last to be said
     assert unequal_to_one(np.array([[0.5, 0.5], [0.5, 0.75]])) == 0.25
 
 
 @pytest.mark.parametrize("name", [ATTENTIVE, TRANSFORMER])
 def test_slopes_are_of_the_scores_alone(name):
     own = programs(SMOKE, "reversal", arm(SMOKE, name, 13))
-    params, batch = own.arm.net.init(jax.random.key(0)), shortened(TASKS["reversal"](SMOKE, 0).tests[5], 2, 5)
+    params, batch = (
+        own.arm.net.init(jax.random.key(0)),
+        shortened(TASKS["reversal"](SMOKE, 0).tests[5], 2, 5),
+    )
     found = slopes(own, params, batch, 0)
     assert abs(found["gradient"] / found["differences"] - 1) < 1e-5 and found["gradient"] != 0
     flat = jax.tree_util.tree_flatten_with_path(params)[0]
-    chosen = {path[-2].name if path[-1].name == "v" else path[-1].name: leaf.shape for path, leaf in flat if decides(path)}
+    chosen = {
+        path[-2].name if path[-1].name == "v" else path[-1].name: leaf.shape
+        for path, leaf in flat
+        if decides(path)
+    }
     assert len(chosen) == (3 if name == ATTENTIVE else 4)
     # the loss does depend on the weights: where all keys are alike nothing is left of that slope
     alike = batch._replace(source=np.full_like(batch.source, transduction.CONTENT))
@@ -123,14 +175,19 @@ def test_scores_leave_out_the_padding():
     assert scores(said, batch) == (1.0, 1.0)
     said[0, 2] += 1
     tokens, whole = scores(said, batch)
-    assert tokens == pytest.approx(1 - 1 / (6 * len(said))) and whole == pytest.approx(1 - 1 / len(said))
+    assert tokens == pytest.approx(1 - 1 / (6 * len(said))) and whole == pytest.approx(
+        1 - 1 / len(said)
+    )
 
 
 def test_a_training_that_diverges_is_a_record_and_one_can_be_stopped():
     config = get_config("smoke")
     config.fixed.rate = 1e38
     task = TASKS["reversal"](config, 0)
-    own, tag = programs(config, "reversal", arm(config, FIXED, task.vocabulary)), {"task": "reversal", "net": FIXED, "seed": 0}
+    own, tag = (
+        programs(config, "reversal", arm(config, FIXED, task.vocabulary)),
+        {"task": "reversal", "net": FIXED, "seed": 0},
+    )
     with pytest.raises(Interrupted, match="run the same command again"):
         train(config, own, task, tag, lambda: True)
     record = train(config, own, task, tag, lambda: False)[1]

@@ -1,4 +1,6 @@
-"""The autoregression study: how it judges, what it makes of half a log, and the smoke tier as a user types it."""
+"""The autoregression study: how it judges, what it makes of half a log, and the smoke tier as a
+user types it.
+"""
 
 import copy
 import json
@@ -15,8 +17,8 @@ import pytest
 from configs.autoregression import get_config
 from deepseq.train import log
 from experiments import autoregression as study
-from experiments.autoregression_figures import draw
-from experiments.autoregression_summary import summarize
+from experiments.autoregression.figures import draw
+from experiments.autoregression.summary import summarize
 from experiments.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,8 +27,14 @@ FIGURES = {"figure", "disturbed", "memory", "fed_back", "pixels"}
 
 
 def command(*arguments):
-    return subprocess.run([sys.executable, "-m", "experiments.run", *arguments], cwd=ROOT, capture_output=True, text=True,
-                          check=False, env=os.environ)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.run", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +52,16 @@ def verdicts(summary):
 def test_smoke_tier_through_the_command(smoke):
     directory, done, seconds = smoke
     assert done.returncode == 0 and not done.stderr, done.stderr
-    names = {"config.json", "metrics.jsonl", "result.json", "report.html"} | {f"{name}.png" for name in FIGURES}
+    names = {"config.json", "metrics.jsonl", "result.json", "report.html"} | {
+        f"{name}.png" for name in FIGURES
+    }
     assert names <= {path.name for path in directory.iterdir()}
     result = json.loads((directory / "result.json").read_text())
     found = verdicts(result)
-    assert found["C-S2"] == found["C-S3 real, falls"] == found["F0:18 grows"] == "holds" and len(found) == 23
+    assert (
+        found["C-S2"] == found["C-S3 real, falls"] == found["F0:18 grows"] == "holds"
+        and len(found) == 23
+    )
     assert "C-S5 lag" in done.stdout and seconds < 60  # 20 s where nothing else computes
 
 
@@ -58,20 +71,28 @@ def test_killed_and_continued_the_study_ends_with_the_same_bits(smoke, tmp_path)
     for lines in (2, 9):
         with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
             metrics = directory / "metrics.jsonl"
-            while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < lines):
+            while process.poll() is None and (
+                not metrics.exists() or metrics.read_bytes().count(b"\n") < lines
+            ):
                 time.sleep(0.02)
             process.kill()
     assert command(*arguments[3:]).returncode == 0
     for name in ("metrics.jsonl", "figure.svg", "pixels.svg"):
         assert (directory / name).read_bytes() == (reference / name).read_bytes(), name
     results = [json.loads((path / "result.json").read_text()) for path in (directory, reference)]
-    assert results[0]["metrics"] == results[1]["metrics"] and results[0]["claims"] == results[1]["claims"]
+    assert (
+        results[0]["metrics"] == results[1]["metrics"]
+        and results[0]["claims"] == results[1]["claims"]
+    )
 
 
 def test_a_finished_run_only_redraws(smoke):
     before = (smoke[0] / "metrics.jsonl").read_bytes(), (smoke[0] / "result.json").read_bytes()
     assert main([CONFIG, f"--workdir={smoke[0]}"]) == 0
-    assert ((smoke[0] / "metrics.jsonl").read_bytes(), (smoke[0] / "result.json").read_bytes()) == before
+    assert (
+        (smoke[0] / "metrics.jsonl").read_bytes(),
+        (smoke[0] / "result.json").read_bytes(),
+    ) == before
 
 
 @pytest.fixture
@@ -104,16 +125,30 @@ def test_verdicts_follow_the_numbers(lines):
     assert judged("pixels", "grid rnn", bits=(raster - 0.1).tolist())["F4:137 raster"] == "holds"
     assert judged("pixels", "grid rnn", bits=(raster + 0.1).tolist())["F4:137 raster"] == "refuted"
     assert judged("chain rule", "", total=[0.0, 1e-3])["C-S2"] == "refuted"
-    assert judged("table", "order 2", loss=[[1.0, 0.5, 0.6, 0.6, 0.6]] * 2)["C-S4 loses"] == "refuted"
-    assert judged("table", "order 1", loss=[[1.0, 0.5, 0.4, 0.4, 0.4]] * 2)["C-S4 suffices"] == "refuted"
-    assert judged("linear", "", loss=[[2.0, 1.8, 1.6, 1.7, 1.5, 1.5]] * 2)["C-S3 real, falls"] == "refuted"
+    assert (
+        judged("table", "order 2", loss=[[1.0, 0.5, 0.6, 0.6, 0.6]] * 2)["C-S4 loses"] == "refuted"
+    )
+    assert (
+        judged("table", "order 1", loss=[[1.0, 0.5, 0.4, 0.4, 0.4]] * 2)["C-S4 suffices"]
+        == "refuted"
+    )
+    assert (
+        judged("linear", "", loss=[[2.0, 1.8, 1.6, 1.7, 1.5, 1.5]] * 2)["C-S3 real, falls"]
+        == "refuted"
+    )
 
 
 def test_one_seed_decides_nothing_but_algebra(lines):
     config = get_config("smoke")
     config.seeds = (0,)
-    one = [jax.tree.map(lambda v: v[:1] if isinstance(v, list) and len(v) == 2 else v, line,
-                        is_leaf=lambda v: isinstance(v, list)) for line in lines]  # fmt: skip
+    one = [
+        jax.tree.map(
+            lambda v: v[:1] if isinstance(v, list) and len(v) == 2 else v,
+            line,
+            is_leaf=lambda v: isinstance(v, list),
+        )
+        for line in lines
+    ]
     found = verdicts(summarize(config, one))
     assert {name for name, verdict in found.items() if verdict != "undecided"} == {"C-S2"}
 
@@ -124,7 +159,9 @@ def test_a_log_that_is_not_finished_gives_what_it_can(lines):
         summary = summarize(config, lines[:count])
         json.dumps(summary, allow_nan=False)
         assert set(draw(config, lines[:count], summary)) < FIGURES
-    assert summarize(config, [])["claims"] == [] and set(verdicts(summarize(config, lines[:1]))) == {"C-S2"}
+    assert summarize(config, [])["claims"] == [] and set(
+        verdicts(summarize(config, lines[:1]))
+    ) == {"C-S2"}
     assert set(draw(config, lines, summary)) == FIGURES
 
 

@@ -1,4 +1,6 @@
-"""What a user meets when something is wrong: one line, the exit code, and everything written before still there."""
+"""What a user meets when something is wrong: one line, the exit code, and everything written before
+still there.
+"""
 
 import json
 import os
@@ -55,7 +57,9 @@ def finished(tmp_path_factory):
     path = tmp_path_factory.mktemp("finished") / "run"
     code, out, err = run(CONFIG, *QUICK, f"--workdir={path}")
     assert (code, err) == (0, "") and "C-1" in out and "holds" in out, (out, err)
-    assert f"figure  {path / 'figure.png'}\n" in out and out.endswith(f"report  {path / 'report.html'}\n")
+    assert f"figure  {path / 'figure.png'}\n" in out and out.endswith(
+        f"report  {path / 'report.html'}\n"
+    )
     return path
 
 
@@ -68,14 +72,32 @@ def copy(path, to):
     "arguments, parts",
     [
         ((), ["error: no --config given"]),
-        (("--confg=configs/degradation.py",), ["error: unknown flag --confg; did you mean --config?"]),
-        (("--config=configs/degradation.py:labtop",), ["error: configs/degradation.py: no tier 'labtop'", "laptop"]),
-        (("--config=configs/degradation.py", "--config.net.widht=8"), ["did you mean --config.net.width?"]),
-        (("--config=configs/degradation.py", "--config.net.width=x"), ["--config.net.width=x takes an integer"]),
+        (
+            ("--confg=configs/degradation.py",),
+            ["error: unknown flag --confg; did you mean --config?"],
+        ),
+        (
+            ("--config=configs/degradation.py:labtop",),
+            ["error: configs/degradation.py: no tier 'labtop'", "laptop"],
+        ),
+        (
+            ("--config=configs/degradation.py", "--config.net.widht=8"),
+            ["did you mean --config.net.width?"],
+        ),
+        (
+            ("--config=configs/degradation.py", "--config.net.width=x"),
+            ["--config.net.width=x takes an integer"],
+        ),
         (("--config=configs/degradation.py", "now"), ["error: stray argument 'now'"]),
-        (("--config=configs/degredation.py",), ["no config file", "did you mean configs/degradation.py?"]),
+        (
+            ("--config=configs/degredation.py",),
+            ["no config file", "did you mean configs/degradation.py?"],
+        ),
         (("--config=configs/__init__.py",), ["does not define get_config"]),
-        (("--config=configs/degradation.py", "--report_only", "--workdir=nowhere"), ["there is no log in nowhere"]),
+        (
+            ("--config=configs/degradation.py", "--report_only", "--workdir=nowhere"),
+            ["there is no log in nowhere"],
+        ),
     ],
 )
 def test_a_wrong_command_line(arguments, parts):
@@ -83,7 +105,10 @@ def test_a_wrong_command_line(arguments, parts):
 
 
 def test_a_wrong_command_line_is_told_before_jax_is_loaded():
-    code = "import sys; from experiments.run import main; sys.exit(main(sys.argv[1:]) + 7 * ('jax' in sys.modules))"
+    code = (
+        "import sys; from experiments.run import main; sys.exit(main(sys.argv[1:]) + 7 * ('jax' in"
+        " sys.modules))"
+    )
     told(run("--config=configs/degradation.py", "--config.zzz=1", program=("-c", code)), 2, "zzz")
 
 
@@ -110,14 +135,28 @@ def test_a_config_that_cannot_be(tmp_path, monkeypatch, capfd, key, parts):
     (folder / "data_batch_1.bin").write_bytes(b"cut")
     monkeypatch.setenv("DEEPSEQ_DATA", str(tmp_path))
     monkeypatch.chdir(ROOT)
-    code = main(["--config=configs/degradation.py:smoke", f"--config.{key}", f"--workdir={tmp_path / 'run'}"])
+    code = main(
+        [
+            "--config=configs/degradation.py:smoke",
+            f"--config.{key}",
+            f"--workdir={tmp_path / 'run'}",
+        ]
+    )
     told((code, *capfd.readouterr()), 2, "error: ", *parts)
     assert not (tmp_path / "run").exists() and (folder / "data_batch_1.bin").read_bytes() == b"cut"
 
 
 def test_missing_data_when_offline(tmp_path):
-    arguments = ("--config=configs/degradation.py:smoke", "--config.data.name=cifar10", f"--workdir={tmp_path / 'run'}")
-    offline = {"DEEPSEQ_DATA": str(tmp_path), "HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    arguments = (
+        "--config=configs/degradation.py:smoke",
+        "--config.data.name=cifar10",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    offline = {
+        "DEEPSEQ_DATA": str(tmp_path),
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
     result = run(*arguments, program=("-m", "experiments.run"), **offline)
     told(
         result,
@@ -137,19 +176,30 @@ def test_a_finished_run_only_redraws(finished, tmp_path):
         assert run(CONFIG, *QUICK, f"--workdir={path}", *more)[0] == 0
         assert files(path) == before
     result = json.loads(before["result.json"])
-    assert result["experiment"] == "softmax" and result["seeds"] == [0] and result["metrics"]["not_computed"] is None
-    assert result["wall_seconds"] > 0 and result["environment"]["jax"] and result["config"]["train"]["steps"] == 20
+    assert (
+        result["experiment"] == "softmax"
+        and result["seeds"] == [0]
+        and result["metrics"]["not_computed"] is None
+    )
+    assert (
+        result["wall_seconds"] > 0
+        and result["environment"]["jax"]
+        and result["config"]["train"]["steps"] == 20
+    )
 
 
 def test_another_config_in_the_same_directory(finished):
     before = files(finished)
     result = run(CONFIG, "--config.seeds=0", "--config.train.steps=25", f"--workdir={finished}")
-    told(result, 2, f"{finished} holds a run of another config: train.steps is 20 there and 25 here;")
+    told(
+        result, 2, f"{finished} holds a run of another config: train.steps is 20 there and 25 here;"
+    )
     assert files(finished) == before
 
 
 @pytest.mark.parametrize(
-    "name, line", [("config.json", "config.json is damaged"), ("metrics.jsonl", "metrics.jsonl: line 1")]
+    "name, line",
+    [("config.json", "config.json is damaged"), ("metrics.jsonl", "metrics.jsonl: line 1")],
 )
 def test_a_damaged_file_of_the_run(finished, tmp_path, name, line):
     path = copy(finished, tmp_path / "run")
@@ -169,9 +219,17 @@ def test_in_use_then_interrupted_then_continued(finished, tmp_path):
     process = start(CONFIG, *QUICK, f"--workdir={path}", TINY_PAUSE="60")
     try:
         assert process.stdout.readline() == "training\n"
-        told(run(CONFIG, *QUICK, f"--workdir={path}"), 2, f"{path} is in use by process {process.pid}; wait for it")
+        told(
+            run(CONFIG, *QUICK, f"--workdir={path}"),
+            2,
+            f"{path} is in use by process {process.pid}; wait for it",
+        )
         process.send_signal(signal.SIGTERM)
-        told((process.wait(60), "", process.stderr.read()), 1, "seed=0: interrupted at step 15; run the same command")
+        told(
+            (process.wait(60), "", process.stderr.read()),
+            1,
+            "seed=0: interrupted at step 15; run the same command",
+        )
     finally:
         process.kill()
         process.communicate()
@@ -182,7 +240,10 @@ def test_in_use_then_interrupted_then_continued(finished, tmp_path):
 
 def test_a_damaged_newest_checkpoint_falls_back_and_says_so(finished, tmp_path):
     path = copy(finished, tmp_path / "run")
-    newest = max((p for p in (path / "checkpoints" / "0").iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    newest = max(
+        (p for p in (path / "checkpoints" / "0").iterdir() if p.name.isdigit()),
+        key=lambda p: int(p.name),
+    )
     largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     os.truncate(largest, largest.stat().st_size // 2)
     told(run(CONFIG, *QUICK, f"--workdir={path}"), 0, "checkpoint", "20", "10")
@@ -198,8 +259,12 @@ def test_a_loss_that_is_not_finite(tmp_path):
 @pytest.mark.parametrize("blocks, kept", [(0, []), (1, ["config.json"])])
 def test_a_full_disk(tmp_path, blocks, kept):
     path = tmp_path / "run"
-    limit = f"ulimit -f {blocks}"  # 512-byte blocks that a file may have, of the tests' own compiled programs too
-    result = run(CONFIG, *QUICK, f"--workdir={path}", before=limit, JAX_ENABLE_COMPILATION_CACHE="false")
+    limit = (  # 512-byte blocks that a file may have, of the tests' own compiled programs too
+        f"ulimit -f {blocks}"
+    )
+    result = run(
+        CONFIG, *QUICK, f"--workdir={path}", before=limit, JAX_ENABLE_COMPILATION_CACHE="false"
+    )
     told(result, 1, "error: ", "cannot", "run the same command")
     assert [name for name in kept if name not in files(path)] == []
     if kept:

@@ -1,4 +1,6 @@
-"""The study of convolutions: what it reads off programs, how it judges, and the smoke tier as a user types it."""
+"""The study of convolutions: what it reads off programs, how it judges, and the smoke tier as a
+user types it.
+"""
 
 import copy
 import json
@@ -10,23 +12,19 @@ import pytest
 
 from configs.conv_arithmetic import get_config
 from deepseq.data.source import DataError
-from deepseq.nets import alexnet, googlenet, lenet
-from deepseq.nets.conv import conv2d
+from deepseq.nets.blocks.conv import conv2d
+from deepseq.nets.images import alexnet, googlenet, lenet
 from deepseq.train import log
-from experiments import conv_arithmetic_blocks as blocks
-from experiments import conv_arithmetic_filters as filters
-from experiments import conv_arithmetic_graph as graph
-from experiments import conv_arithmetic_nets as nets
-from experiments import conv_arithmetic_sizes as sizes
-from experiments import conv_arithmetic_weights as weights
-from experiments.conv_arithmetic_figures import draw
-from experiments.conv_arithmetic_summary import summarize
+from experiments.conv_arithmetic import blocks, filters, graph, nets, sizes, weights
+from experiments.conv_arithmetic.figures import draw
+from experiments.conv_arithmetic.summary import summarize
 from experiments.run import main
 
 SMOKE = get_config("smoke")
 COMMAND = "--config=configs/conv_arithmetic.py:smoke"
 REFUTED = set(
-    "C-C1 behind, C-C2 convolution, C-C3 identity, C-C3 stride, C-C4 row 6, C-C4 sum, C-C5 all, C-C5 why".split(", ")
+    "C-C1 behind, C-C2 convolution, C-C3 identity, C-C3 stride, C-C4 row 6, C-C4 sum, C-C5 all,"
+    " C-C5 why".split(", ")
 ) | {*("C-C7", "C-C7 headings", "C-R15 names", "C-R16 first", "C-D1 doubling")}
 
 
@@ -44,13 +42,26 @@ def verdicts(records, config=SMOKE):
 def test_smoke(finished):
     result = json.loads((finished / "result.json").read_text())
     found = {row["id"]: row["verdict"] for row in result["claims"]}
-    assert found == {id: "refuted" if id in REFUTED else "holds" for id in found} and REFUTED < set(found) and len(found) == 42
-    rows = {id: next(row for row in result["claims"] if row["id"] == id) for id in ("C-C4 row 6", "C-C13", "C-C11 apart")}
+    assert (
+        found == {id: "refuted" if id in REFUTED else "holds" for id in found}
+        and REFUTED < set(found)
+        and len(found) == 42
+    )
+    rows = {
+        id: next(row for row in result["claims"] if row["id"] == id)
+        for id in ("C-C4 row 6", "C-C13", "C-C11 apart")
+    }
     assert rows["C-C4 row 6"]["measured"] == {
-        "the net's fc6": 37_748_736, "the notes'": 177_209_344, "fc6 without the last pooling": 177_209_344,
-    }  # fmt: skip
+        "the net's fc6": 37_748_736,
+        "the notes'": 177_209_344,
+        "fc6 without the last pooling": 177_209_344,
+    }
     assert rows["C-C13"]["measured"]["weights, reduced"] == 40_960 and rows["C-C11 apart"]["n"] == 2
-    drawn = {f"{name}.{kind}" for name in ("figure", "alexnet", "filters", "shares") for kind in ("png", "svg")}
+    drawn = {
+        f"{name}.{kind}"
+        for name in ("figure", "alexnet", "filters", "shares")
+        for kind in ("png", "svg")
+    }
     assert drawn < {path.name for path in finished.iterdir()}
 
 
@@ -83,7 +94,11 @@ CHANGES = [
     ("nets", lambda f: f[-1].update({"parameters": 10**9}), "C-C7 ends"),
     ("nets", lambda f: f[5].update({"multiply-adds": 5 * 10**9}), "C-R15 depth"),
     ("inception", lambda f: f[3]["branches"].__setitem__(0, 1), "C-C14"),
-    ("inception", lambda f: f[8].update({"parameters, unreduced": f[8]["parameters"]}), "C-C14 reducers"),
+    (
+        "inception",
+        lambda f: f[8].update({"parameters, unreduced": f[8]["parameters"]}),
+        "C-C14 reducers",
+    ),
     ("bottlenecks", lambda f: f.update({"bottleneck": 1}), "C-R15"),
     ("stages", lambda f: f["50"]["sides"].__setitem__(4, 13), "C-R16"),
     ("order", lambda f: f["pre-activation"].reverse(), "C-R17 order"),
@@ -110,25 +125,46 @@ def test_a_claim_that_is_not_so_is_refuted(finished, part, change, id):
     change(next(r for r in records if r["part"] == part)["found"])
     found = verdicts(records)
     assert found[id] == "refuted"
-    assert {other for other in found if found[other] == "refuted"} - {id} <= REFUTED | {"C-C4", "C-C5 trend"}
+    assert {other for other in found if found[other] == "refuted"} - {id} <= REFUTED | {
+        "C-C4",
+        "C-C5 trend",
+    }
 
 
 HELD = [
     ("sizes", lambda f: f.update({"as the notes' identity": f["cases"]}), "C-C3 identity"),
     ("sizes", lambda f: f.update({"taken away": [[n, 2, 4] for n in range(3, 8)]}), "C-C3 stride"),
     ("counts", lambda f: [row.__setitem__(4, 10) for row in f["rows"]], "C-C1 behind"),
-    ("filters", lambda f: [row.update({"from convolution": 0.0}) for row in f["rows"]], "C-C2 convolution"),
+    (
+        "filters",
+        lambda f: [row.update({"from convolution": 0.0}) for row in f["rows"]],
+        "C-C2 convolution",
+    ),
     ("alexnet", lambda f: f[5].update({"weights": f[5]["notes"]}), "C-C4 row 6"),
     ("alexnet", lambda f: f[5].update({"notes": f[5]["weights"]}), "C-C4 sum"),
     (
         "alexnet",
-        lambda f: [row.update({"weights": 1, "multiply-adds": 1 + (row["layer"][:2] == "fc")}) for row in f],
+        lambda f: [
+            row.update({"weights": 1, "multiply-adds": 1 + (row["layer"][:2] == "fc")}) for row in f
+        ],
         "C-C5 why",
     ),
-    ("nets", lambda f: [row.update({"dense parameters": row["parameters"]}) for row in f], "C-C5 all"),
+    (
+        "nets",
+        lambda f: [row.update({"dense parameters": row["parameters"]}) for row in f],
+        "C-C5 all",
+    ),
     ("nets", lambda f: [row.update({"parameters": 10**9 - i}) for i, row in enumerate(f)], "C-C7"),
-    ("bottlenecks", lambda f: f.update({"refused": [], "kinds": {"13": "Block", "18": "Block"}}), "C-R15 names"),
-    ("growth", lambda f: [g.update({"inputs": [[16, 32, 64]]}) for g in f.values()], "C-D1 doubling"),
+    (
+        "bottlenecks",
+        lambda f: f.update({"refused": [], "kinds": {"13": "Block", "18": "Block"}}),
+        "C-R15 names",
+    ),
+    (
+        "growth",
+        lambda f: [g.update({"inputs": [[16, 32, 64]]}) for g in f.values()],
+        "C-D1 doubling",
+    ),
 ]
 
 
@@ -149,7 +185,9 @@ def test_an_unfinished_log_is_neither_judged_nor_drawn(finished):
 
 def test_sizes_are_those_of_an_array():
     for n, k, s, p in ((7, 3, 2, 1), (6, 3, 2, 0), (5, 5, 3, 2), (4, 2, 3, 0)):
-        made = conv2d(jnp.ones((1, n, n, 1)), jnp.ones((k, k, 1, 1)), stride=s, padding=((p, p), (p, p)))
+        made = conv2d(
+            jnp.ones((1, n, n, 1)), jnp.ones((k, k, 1, 1)), stride=s, padding=((p, p), (p, p))
+        )
         starts = len(range(-p, n + p - k + 1, s))  # where a kernel fits
         assert made.shape[1] == starts == sizes.output(n, k, s, p) == sizes.formula(n, k, s, p)
 
@@ -177,8 +215,18 @@ def test_order_is_that_of_the_program():
         y = conv2d(x, w)
         return jax.nn.relu(y + x) + jax.nn.relu(conv2d(y, w))
 
-    expected = [graph.CONVOLUTION, graph.ADDITION, graph.RELU, graph.CONVOLUTION, graph.RELU, graph.ADDITION]
-    assert graph.order(jax.make_jaxpr(program)(jnp.ones((3, 3, 2, 2)), jnp.ones((1, 5, 5, 2))).jaxpr) == expected
+    expected = [
+        graph.CONVOLUTION,
+        graph.ADDITION,
+        graph.RELU,
+        graph.CONVOLUTION,
+        graph.RELU,
+        graph.ADDITION,
+    ]
+    assert (
+        graph.order(jax.make_jaxpr(program)(jnp.ones((3, 3, 2, 2)), jnp.ones((1, 5, 5, 2))).jaxpr)
+        == expected
+    )
 
 
 def test_filters_find_what_they_are_made_for():
@@ -194,7 +242,9 @@ def test_filters_find_what_they_are_made_for():
 def test_an_inception_by_names_is_the_net_s():
     block = jax.jit(googlenet.googlenet(3).init)(jax.random.key(0)).inceptions[0]
     x = jax.random.normal(jax.random.key(1), (1, 5, 5, block.one.w.shape[2]))
-    ours = blocks.branches({kind: getattr(block, kind)._asdict() for kind in (*blocks.BRANCHES, *blocks.REDUCERS)}, x)
+    ours = blocks.branches(
+        {kind: getattr(block, kind)._asdict() for kind in (*blocks.BRANCHES, *blocks.REDUCERS)}, x
+    )
     np.testing.assert_allclose(ours, googlenet.inception(block, x), rtol=1e-5, atol=1e-5)
 
 
@@ -207,7 +257,11 @@ def test_a_smaller_field_would_be_seen():
 
 
 def test_towers_that_mix_would_be_seen(monkeypatch):
-    monkeypatch.setattr(weights, "conv2d", lambda x, w, **_: conv2d(x, jnp.tile(w, (1, 1, x.shape[-1] // w.shape[2], 1))))
+    monkeypatch.setattr(
+        weights,
+        "conv2d",
+        lambda x, w, **_: conv2d(x, jnp.tile(w, (1, 1, x.shape[-1] // w.shape[2], 1))),
+    )
     weights._towers.clear_cache()
     try:
         assert weights.towers(SMOKE, 0)["between towers"] > 1
@@ -217,7 +271,9 @@ def test_towers_that_mix_would_be_seen(monkeypatch):
 
 def test_a_picture_that_is_not_there(tmp_path, capsys, monkeypatch):
     def missing(every):
-        raise DataError("scikit-learn's picture china.jpg cannot be read; install scikit-learn and Pillow again")
+        raise DataError(
+            "scikit-learn's picture china.jpg cannot be read; install scikit-learn and Pillow again"
+        )
 
     monkeypatch.setattr(filters.pictures, "temple", missing)
     with pytest.raises(DataError, match="china.jpg"):

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from configs.gradient_flow import get_config
+from deepseq.lab import workdir
 from deepseq.train import log
-from experiments import workdir
-from experiments.gradient_flow_figures import draw
-from experiments.gradient_flow_records import _least_squares
-from experiments.gradient_flow_summary import summarize
+from experiments.gradient_flow.figures import draw
+from experiments.gradient_flow.records import _least_squares
+from experiments.gradient_flow.summary import summarize
 from experiments.run import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,9 @@ SMOKE = "--config=configs/gradient_flow.py:smoke"
 
 def command(*arguments):
     program = [sys.executable, "-m", "experiments.run", *arguments]
-    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ)
+    return subprocess.run(
+        program, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +41,34 @@ def smoke(tmp_path_factory):
 def test_smoke_tier_through_the_command(smoke):
     directory, done, seconds = smoke
     assert done.returncode == 0, done.stderr
-    drawings = {f"{name}.{kind}" for name in ("figure", "gates", "training", "singular_values") for kind in ("png", "svg")}
+    drawings = {
+        f"{name}.{kind}"
+        for name in ("figure", "gates", "training", "singular_values")
+        for kind in ("png", "svg")
+    }
     files = drawings | {"config.json", "metrics.jsonl", "result.json", "report.html", "checkpoints"}
     assert files <= {path.name for path in directory.iterdir()}
     result = json.loads((directory / "result.json").read_text())
-    exact = {claim["id"]: claim["verdict"] for claim in result["claims"] if claim["interval"] is None}
+    exact = {
+        claim["id"]: claim["verdict"] for claim in result["claims"] if claim["interval"] is None
+    }
     assert exact == {
-        "C-S7": "holds", "C-S8": "holds", "C-S9 bound": "holds", "C-S12": "refuted", "C-S13": "refuted", "C-S14": "refuted",
-        "C-G2": "holds", "C-G3": "holds", "C-G4 step": "holds", "C-G4 time": "refuted", "C-G5 Cho": "holds",
-        "C-G5 Chung": "refuted", "C-G7": "holds", "C-G10": "holds", "C-G11": "holds",
-    }  # fmt: skip
+        "C-S7": "holds",
+        "C-S8": "holds",
+        "C-S9 bound": "holds",
+        "C-S12": "refuted",
+        "C-S13": "refuted",
+        "C-S14": "refuted",
+        "C-G2": "holds",
+        "C-G3": "holds",
+        "C-G4 step": "holds",
+        "C-G4 time": "refuted",
+        "C-G5 Cho": "holds",
+        "C-G5 Chung": "refuted",
+        "C-G7": "holds",
+        "C-G10": "holds",
+        "C-G11": "holds",
+    }
     assert result["comparison"][0]["ours"] == pytest.approx(4, rel=1e-4)
     assert "C-S12" in done.stdout and "report.html" in done.stdout and not done.stderr
     assert seconds < 60  # 20 s where nothing else computes
@@ -71,7 +91,11 @@ def test_verdicts_follow_the_numbers(smoke):
         return {id: verdict for id, verdict in after.items() if verdict != before[id]}
 
     def identity(part, name, value):
-        return turned(lambda record: record.get("part") == "algebra" and record["found"][part].update({name: value}))
+        return turned(
+            lambda record: (
+                record.get("part") == "algebra" and record["found"][part].update({name: value})
+            )
+        )
 
     assert identity("shared_weights", "gradient", 0.1) == {"C-S7": "refuted"}
     assert identity("two_gradients", "sum", 0.1) == {"C-S8": "refuted"}
@@ -92,7 +116,9 @@ def test_verdicts_follow_the_numbers(smoke):
         def alter(record):
             if record.get("cell") == cell:
                 for net in record["nets"]:
-                    net[quantity] = [values(net, lag) + 1e-6 * record["seed"] * lag for lag in record["lags"]]
+                    net[quantity] = [
+                        values(net, lag) + 1e-6 * record["seed"] * lag for lag in record["lags"]
+                    ]
 
         return turned(alter)
 
@@ -103,7 +129,10 @@ def test_verdicts_follow_the_numbers(smoke):
     assert nets_of("leaky", "largest", lambda net, lag: -lag)["C-S15 open"] == "refuted"
     assert nets_of("lstm", "direct", lambda net, lag: -0.5 * lag)["C-G9 belt"] == "refuted"
     assert nets_of("lstm", "whole", lambda net, lag: 0.0)["C-G9 whole"] == "holds"
-    assert nets_of("lstm", "whole", lambda net, lag: -net.get("keep", 0) * lag)["C-G9 bias"] == "refuted"
+    assert (
+        nets_of("lstm", "whole", lambda net, lag: -net.get("keep", 0) * lag)["C-G9 bias"]
+        == "refuted"
+    )
 
     def ends(quantity, **values):
         """Sets what every look at these arms saw."""
@@ -126,7 +155,9 @@ def test_one_seed_decides_nothing_but_algebra(smoke):
     config.seeds = (0,)
     summary = summarize(config, records)
     decided = {claim["id"] for claim in summary["claims"] if claim["verdict"] != "undecided"}
-    assert not any(id.startswith(("C-S15", "C-S16", "C-G9")) or id == "C-S9 driven" for id in decided)
+    assert not any(
+        id.startswith(("C-S15", "C-S16", "C-G9")) or id == "C-S9 driven" for id in decided
+    )
     assert {"C-S7", "C-S12", "C-G2"} <= decided
     assert draw(config, records, summary)["figure"].get_label().endswith("One seed.")
 
@@ -151,7 +182,9 @@ def test_divergence_is_data(tmp_path):
     result = json.loads((path / "result.json").read_text())
     assert result["metrics"]["trained"]["SGD"]["wrong_percent"]["by_seed"] == [75.0, 75.0]
     before = (path / "metrics.jsonl").read_bytes()
-    cut = before[: before.rstrip().rfind(b"\n") + 1]  # killed before the last record of a run that diverged
+    cut = before[
+        : before.rstrip().rfind(b"\n") + 1
+    ]  # killed before the last record of a run that diverged
     (path / "metrics.jsonl").write_bytes(cut)
     assert main([SMOKE, *flags]) == 0
     assert (path / "metrics.jsonl").read_bytes() == before
@@ -187,7 +220,9 @@ def test_killed_and_continued_the_study_ends_with_the_same_bits(smoke, tmp_path)
     for lines in sorted(np.random.default_rng().integers(2, 60, 2)):
         with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
             metrics = directory / "metrics.jsonl"
-            while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < lines):
+            while process.poll() is None and (
+                not metrics.exists() or metrics.read_bytes().count(b"\n") < lines
+            ):
                 time.sleep(0.02)
             process.kill()
     assert command(*arguments).returncode == 0
@@ -197,7 +232,10 @@ def test_killed_and_continued_the_study_ends_with_the_same_bits(smoke, tmp_path)
 
 def test_a_finished_run_only_redraws(smoke):
     directory = smoke[0]
-    before = {name: (directory / name).read_bytes() for name in ("metrics.jsonl", "result.json", "gates.svg")}
+    before = {
+        name: (directory / name).read_bytes()
+        for name in ("metrics.jsonl", "result.json", "gates.svg")
+    }
     (directory / "result.json").unlink()
     done = command(SMOKE, f"--workdir={directory}", "--report_only")
     assert done.returncode == 0, done.stderr

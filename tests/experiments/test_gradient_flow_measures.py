@@ -1,4 +1,6 @@
-"""What the gradient-flow study measures, against closed forms, plain loops and automatic differentiation."""
+"""What the gradient-flow study measures, against closed forms, plain loops and automatic
+differentiation.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,18 +9,28 @@ import pytest
 
 from configs.gradient_flow import get_config
 from deepseq.data import tasks
-from deepseq.nets.recurrent import LSTMState, gru_cell, gru_init, lstm_cell, lstm_init, rnn_cell, rnn_init, unroll
+from deepseq.nets.recurrent import (
+    LSTMState,
+    gru_cell,
+    gru_init,
+    lstm_cell,
+    lstm_init,
+    rnn_cell,
+    rnn_init,
+    unroll,
+)
 from experiments import gradient_flow
-from experiments import gradient_flow_algebra as algebra
-from experiments import gradient_flow_measures as measures
-from experiments import gradient_flow_nets as nets
-from experiments import gradient_flow_training as training
+from experiments.gradient_flow import algebra, measures, nets, training
 
 
 @pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
 def test_products_of_jacobians_are_the_gradient(kind):
     """v^T ds_T/ds_t of the study against automatic differentiation through the whole loop."""
-    cell, init = {"rnn": (rnn_cell, rnn_init), "gru": (gru_cell, gru_init), "lstm": (lstm_cell, lstm_init)}[kind]
+    cell, init = {
+        "rnn": (rnn_cell, rnn_init),
+        "gru": (gru_cell, gru_init),
+        "lstm": (lstm_cell, lstm_init),
+    }[kind]
     params, xs = init(jax.random.key(0), 3, 4), jax.random.normal(jax.random.key(1), (9, 3))
     h = 0.3 * jax.random.normal(jax.random.key(2), (2, 4))
     carry = LSTMState(h[0], h[1]) if kind == "lstm" else h[0]
@@ -31,7 +43,9 @@ def test_products_of_jacobians_are_the_gradient(kind):
         last, _ = unroll(cell, params, carry, xs[first:])
         return jnp.concatenate(jax.tree.leaves(last)) @ v
 
-    for lag, left, largest in zip([4, 9], found["gradient"][0, 1:], found["largest"][0, 1:], strict=True):
+    for lag, left, largest in zip(
+        [4, 9], found["gradient"][0, 1:], found["largest"][0, 1:], strict=True
+    ):
         before = unroll(cell, params, carry, xs[: 9 - lag])[0]
         gradient = jnp.concatenate(jax.tree.leaves(jax.grad(loss)(before, 9 - lag)))
         np.testing.assert_allclose(10**left, np.linalg.norm(gradient), rtol=1e-5)
@@ -58,7 +72,10 @@ def test_what_rounding_hides_is_left_out():
 
 
 def test_the_belt_is_the_product_of_the_forget_gates():
-    params, xs = lstm_init(jax.random.key(0), 2, 4, forget_bias=1.0), jax.random.normal(jax.random.key(1), (6, 2))
+    params, xs = (
+        lstm_init(jax.random.key(0), 2, 4, forget_bias=1.0),
+        jax.random.normal(jax.random.key(1), (6, 2)),
+    )
     zero = jnp.zeros(4)
     factors = np.asarray(measures.jacobians(lstm_cell, params, LSTMState(zero, zero), xs))[None]
     found = measures.flow(factors, np.eye(8)[0], [0, 6], block=slice(4, 8))
@@ -77,7 +94,11 @@ def test_the_belt_is_the_product_of_the_forget_gates():
 def backward():
     """(wh, slopes, gradients) of a tiny backward pass."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((3, 3)), rng.uniform(0.2, 1, (4, 2, 3)), rng.standard_normal((4, 2, 3))
+    return (
+        rng.standard_normal((3, 3)),
+        rng.uniform(0.2, 1, (4, 2, 3)),
+        rng.standard_normal((4, 2, 3)),
+    )
 
 
 def omega_by_hand(wh, slopes, gradients):
@@ -93,28 +114,39 @@ def omega_by_hand(wh, slopes, gradients):
 
 def test_omega_is_equation_9(backward):
     wh, slopes, gradients = backward
-    assert measures.omega(*map(jnp.asarray, backward)) == pytest.approx(omega_by_hand(*backward), rel=1e-5)
+    assert measures.omega(*map(jnp.asarray, backward)) == pytest.approx(
+        omega_by_hand(*backward), rel=1e-5
+    )
     found = jax.grad(measures.omega)(*(jnp.asarray(a, jnp.float32) for a in backward))
     for i, j in np.ndindex(3, 3):
         nudge = np.zeros((3, 3))
         nudge[i, j] = 1e-5
-        slope = (omega_by_hand(wh + nudge, slopes, gradients) - omega_by_hand(wh - nudge, slopes, gradients)) / 2e-5
+        slope = (
+            omega_by_hand(wh + nudge, slopes, gradients)
+            - omega_by_hand(wh - nudge, slopes, gradients)
+        ) / 2e-5
         np.testing.assert_allclose(found[i, j], slope, rtol=1e-4, atol=1e-4)
 
 
 def test_omega_where_nothing_is_left(backward):
-    """Steps whose gradient has vanished, or whose units are all saturated, count nothing and have no derivative."""
+    """Steps whose gradient has vanished, or whose units are all saturated, count nothing and have
+    no derivative.
+    """
     wh, slopes, gradients = (jnp.asarray(a, jnp.float32) for a in backward)
     kept = measures.omega(wh, slopes[1:], gradients[1:])
     for cut in ((slopes, gradients.at[0].set(0)), (slopes.at[0].set(0), gradients)):
         value, slope = jax.value_and_grad(measures.omega)(wh, *cut)
         np.testing.assert_allclose(value, kept, rtol=1e-6)
-        np.testing.assert_allclose(slope, jax.grad(measures.omega)(wh, slopes[1:], gradients[1:]), rtol=1e-5)
+        np.testing.assert_allclose(
+            slope, jax.grad(measures.omega)(wh, slopes[1:], gradients[1:]), rtol=1e-5
+        )
 
 
 def test_the_jacobian_in_omega_is_that_of_the_cell():
     params = rnn_init(jax.random.key(0), 2, 3)
-    h, x, g = (jax.random.normal(jax.random.key(n), (1, size)) for n, size in ((1, 3), (2, 2), (3, 3)))
+    h, x, g = (
+        jax.random.normal(jax.random.key(n), (1, size)) for n, size in ((1, 3), (2, 2), (3, 3))
+    )
     new, back = jax.vjp(lambda h: rnn_cell(params, h, x)[0], h)
     ratio = jnp.linalg.norm(back(g)[0]) / jnp.linalg.norm(g)
     found = measures.omega(params.wh, 1 - jnp.square(new)[None], g[None])
@@ -132,19 +164,29 @@ def test_clip_is_algorithm_1():
 
 def test_gaussian_has_a_spectral_radius_of_1():
     w = measures.gaussian(np.random.default_rng(0), 20)
-    assert measures.spectral_radius(w) == pytest.approx(1, rel=1e-5) and np.linalg.norm(w, ord=2) > 1.2
+    assert (
+        measures.spectral_radius(w) == pytest.approx(1, rel=1e-5) and np.linalg.norm(w, ord=2) > 1.2
+    )
     assert np.isnan(measures.spectral_radius(np.full((2, 2), np.inf)))
 
 
 def test_a_leaky_net_lies_between_the_rnn_and_a_copy():
     rnn = rnn_init(jax.random.key(0), 2, 3)
-    h, x = jax.random.normal(jax.random.key(1), (4, 3)), jax.random.normal(jax.random.key(2), (4, 2))
-    np.testing.assert_array_equal(nets.leaky_cell(nets.Leaky(rnn, 0.0), h, x)[1], rnn_cell(rnn, h, x)[1])
+    h, x = (
+        jax.random.normal(jax.random.key(1), (4, 3)),
+        jax.random.normal(jax.random.key(2), (4, 2)),
+    )
+    np.testing.assert_array_equal(
+        nets.leaky_cell(nets.Leaky(rnn, 0.0), h, x)[1], rnn_cell(rnn, h, x)[1]
+    )
     np.testing.assert_array_equal(nets.leaky_cell(nets.Leaky(rnn, 1.0), h, x)[1], h)
 
 
 def test_the_gates_with_a_bias_keep_the_old_state():
-    h, x = jax.random.normal(jax.random.key(1), (4, 3)), jax.random.normal(jax.random.key(2), (4, 2))
+    h, x = (
+        jax.random.normal(jax.random.key(1), (4, 3)),
+        jax.random.normal(jax.random.key(2), (4, 2)),
+    )
     gru = nets.with_keep_bias(gru_init(jax.random.key(0), 2, 3), 1000.0)
     np.testing.assert_allclose(gru_cell(gru, h, x)[1], h, rtol=1e-6)
     lstm = nets.with_keep_bias(lstm_init(jax.random.key(0), 2, 3), 1000.0)
@@ -185,7 +227,9 @@ def test_the_scalar_cases_by_the_chain_rule():
             gradient *= w * h * (1 - h)
         assert last == pytest.approx(gradient, rel=1e-3)
     np.testing.assert_allclose(ends, [7.9e-31, 0.282, 361, 1.15e-4], rtol=5e-3)
-    np.testing.assert_allclose(algebra.relu_unit(None)["gradient"][:, -1], np.array([0.9, 1.0, 1.1]) ** 50, rtol=1e-4)
+    np.testing.assert_allclose(
+        algebra.relu_unit(None)["gradient"][:, -1], np.array([0.9, 1.0, 1.1]) ** 50, rtol=1e-4
+    )
 
 
 def test_gradients_of_the_trained_net_by_a_plain_loop():
@@ -212,7 +256,11 @@ def test_gradients_of_the_trained_net_by_a_plain_loop():
 def test_the_arms_differ_in_clip_and_regulariser_alone():
     config = get_config("smoke")
     config.train.clip = 1e-3  # below any gradient of an untrained net
-    batch, initial, step = tasks.order(0, 5, config.train.lag), training.initial(config), jax.jit(training.step(config))
+    batch, initial, step = (
+        tasks.order(0, 5, config.train.lag),
+        training.initial(config),
+        jax.jit(training.step(config)),
+    )
     moved, norms = {}, {}
     for arm in training.ARMS:
         state = initial(jax.random.key(0), training.recipe(config, arm))
@@ -221,7 +269,9 @@ def test_the_arms_differ_in_clip_and_regulariser_alone():
         norms[arm] = float(after.norms[0])
     seen, gradient = training.see(state.params, batch)
     rate = config.train.learning_rate
-    for found, expected in zip(jax.tree.leaves(moved["SGD"]), jax.tree.leaves(gradient), strict=True):
+    for found, expected in zip(
+        jax.tree.leaves(moved["SGD"]), jax.tree.leaves(gradient), strict=True
+    ):
         np.testing.assert_allclose(found, rate * expected, rtol=1e-3, atol=1e-7)
     assert norms["SGD"] == norms["SGD-C"] > config.train.clip
     for arm in ("SGD-C", "SGD-CR"):
@@ -230,8 +280,13 @@ def test_the_arms_differ_in_clip_and_regulariser_alone():
     towards = jax.grad(training.omega)(state.params.rnn.wh, seen)
     added = gradient.rnn.wh + config.train.alpha * towards
     scale = jnp.linalg.norm(moved["SGD-CR"].rnn.wh) / jnp.linalg.norm(added)
-    np.testing.assert_allclose(moved["SGD-CR"].rnn.wh, scale * added, rtol=1e-2, atol=0.01 * scale * jnp.abs(added).max())
-    assert jnp.linalg.norm(moved["SGD-CR"].rnn.wh - moved["SGD-C"].rnn.wh) > 0.05 * rate * config.train.clip
+    np.testing.assert_allclose(
+        moved["SGD-CR"].rnn.wh, scale * added, rtol=1e-2, atol=0.01 * scale * jnp.abs(added).max()
+    )
+    assert (
+        jnp.linalg.norm(moved["SGD-CR"].rnn.wh - moved["SGD-C"].rnn.wh)
+        > 0.05 * rate * config.train.clip
+    )
 
 
 def test_lags_are_even_and_end_at_both_ends():

@@ -1,4 +1,6 @@
-"""The language-model study: equal parameters, its judgements, the smoke tier as a user types it, and bad input in one line."""
+"""The language-model study: equal parameters, its judgements, the smoke tier as a user types it,
+and bad input in one line.
+"""
 
 import json
 import math
@@ -12,14 +14,15 @@ import pytest
 
 from configs.language_model import get_config
 from deepseq.data import text
-from deepseq.nets import language_model as nets
+from deepseq.lab.command_line import UsageError
+from deepseq.nets.sequences import language_model as nets
 from deepseq.train import log
 from deepseq.train.language import chunks
 from experiments import language_model as study
-from experiments import language_model_nets, run, sample
-from experiments.command_line import UsageError
-from experiments.language_model_figures import draw
-from experiments.language_model_summary import summarize
+from experiments import run, sample
+from experiments.language_model import nets as language_model_nets
+from experiments.language_model.figures import draw
+from experiments.language_model.summary import summarize
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -39,8 +42,15 @@ def test_equal_parameters():
     counts = {}
     for cell in ("lstm", "gru", "rnn"):
         hidden = language_model_nets.hidden_units(config, cell, 94)
-        counts[cell] = language_model_nets.parameters(language_model_nets.cell_net(config, cell, 94, hidden))
-        nearer = [language_model_nets.parameters(language_model_nets.cell_net(config, cell, 94, hidden + d)) for d in (-1, 1)]
+        counts[cell] = language_model_nets.parameters(
+            language_model_nets.cell_net(config, cell, 94, hidden)
+        )
+        nearer = [
+            language_model_nets.parameters(
+                language_model_nets.cell_net(config, cell, 94, hidden + d)
+            )
+            for d in (-1, 1)
+        ]
         assert all(abs(counts[cell] - counts["lstm"]) <= abs(n - counts["lstm"]) for n in nearer)
     assert language_model_nets.hidden_units(config, "lstm", 94) == config.net.hidden
     assert max(counts.values()) < 1.005 * min(counts.values())
@@ -49,23 +59,41 @@ def test_equal_parameters():
 def test_equal_parameters_of_tied_nets():
     config = get_config()
     config.net.update({"tied": True, "hidden": 20, "layers": 2})
-    units = {cell: language_model_nets.hidden_units(config, cell, 94) for cell in ("lstm", "gru", "rnn")}
+    units = {
+        cell: language_model_nets.hidden_units(config, cell, 94) for cell in ("lstm", "gru", "rnn")
+    }
     assert units["lstm"] == 20 < units["gru"] < units["rnn"]
-    shapes = jax.eval_shape(language_model_nets.cell_net(config, "rnn", 94, units["rnn"]).init, jax.random.key(0))
+    shapes = jax.eval_shape(
+        language_model_nets.cell_net(config, "rnn", 94, units["rnn"]).init, jax.random.key(0)
+    )
     assert shapes.embedding.shape == (94, units["rnn"]) and isinstance(shapes.softmax, nets.Tied)
 
 
 def test_the_rate_of_the_paper():
     """Small: 1 for four epochs, then halved before each of the nine others."""
     small = PAPER.small
-    rates = [float(language_model_nets.step_rate(np.int32(epoch * 7 + 6), rate=small.rate, epoch=7, flat=small.flat,
-                                                 decay=small.decay)) for epoch in range(small.epochs)]  # fmt: skip
+    rates = [
+        float(
+            language_model_nets.step_rate(
+                np.int32(epoch * 7 + 6),
+                rate=small.rate,
+                epoch=7,
+                flat=small.flat,
+                decay=small.decay,
+            )
+        )
+        for epoch in range(small.epochs)
+    ]
     assert rates == [1.0] * 4 + [0.5**n for n in range(1, 10)]
 
 
 def test_the_paper_tier_has_its_recipe():
     found = {name: language_model_nets.recipe(PAPER, name, 200_000, 50) for name in PAPER.nets}
-    assert [(r.batch, r.unroll, r.steps // r.epoch) for r in found.values()] == [(20, 20, 13), (20, 35, 39), (20, 35, 55)]
+    assert [(r.batch, r.unroll, r.steps // r.epoch) for r in found.values()] == [
+        (20, 20, 13),
+        (20, 35, 39),
+        (20, 35, 55),
+    ]
     assert found["small"].epoch == (10_000 - 1) // 20
 
 
@@ -91,10 +119,25 @@ def test_smoke(finished):
 
 
 def test_two_devices_train_as_one(finished, tmp_path):
-    command = [sys.executable, "-m", "experiments.run", COMMAND, f"--workdir={tmp_path / 'run'}", "--config.nets=lstm"]
-    subprocess.run(command, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, check=True, capture_output=True)
-    ours = {r["seed"]: r["test"] for r in log.read(tmp_path / "run" / "metrics.jsonl") if r.get("final")}
-    theirs = {r["seed"]: r["test"] for r in log.read(finished / "metrics.jsonl") if r.get("final") and r["net"] == "lstm"}
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.run",
+        COMMAND,
+        f"--workdir={tmp_path / 'run'}",
+        "--config.nets=lstm",
+    ]
+    subprocess.run(
+        command, env=os.environ | {"JAX_NUM_CPU_DEVICES": "2"}, check=True, capture_output=True
+    )
+    ours = {
+        r["seed"]: r["test"] for r in log.read(tmp_path / "run" / "metrics.jsonl") if r.get("final")
+    }
+    theirs = {
+        r["seed"]: r["test"]
+        for r in log.read(finished / "metrics.jsonl")
+        if r.get("final") and r["net"] == "lstm"
+    }
     assert ours == pytest.approx(theirs, rel=1e-5) and len(ours) == 2
 
 
@@ -102,7 +145,9 @@ def test_the_logged_counts_are_the_model_s(finished):
     corpus = text.load_distinct(2000, 2000)
     record = next(r for r in log.read(finished / "metrics.jsonl") if r.get("ngram") == 1)
     counts = np.bincount(corpus.train, minlength=len(corpus.vocabulary))
-    assert record["test"] == pytest.approx(-np.log(counts / counts.sum())[corpus.test[1:]].mean(), rel=2e-3)
+    assert record["test"] == pytest.approx(
+        -np.log(counts / counts.sum())[corpus.test[1:]].mean(), rel=2e-3
+    )
 
 
 def test_interrupted_and_continued_it_is_the_same(finished, tmp_path, monkeypatch, capsys):
@@ -163,14 +208,22 @@ def test_a_sample_needs_no_text(tmp_path, finished, capsys):
     """A run on a file that is gone still writes."""
     path, book = tmp_path / "run", tmp_path / "book.txt"
     book.write_text("the cat sat on the mat\n" * 200)
-    flags = ["--config.nets=rnn", "--config.seeds=0", "--config.corpus.unit=words", "--config.measure.streams=2"]
+    flags = [
+        "--config.nets=rnn",
+        "--config.seeds=0",
+        "--config.corpus.unit=words",
+        "--config.measure.streams=2",
+    ]
     assert run.main([COMMAND, f"--config.corpus.text={book}", f"--workdir={path}", *flags]) == 0
     book.unlink()
     capsys.readouterr()
     assert sample.main([f"--workdir={path}", "--prompt=the cat", "--length=5"]) == 0
     assert len(capsys.readouterr().out.split()) <= 7
     assert sample.main([f"--workdir={path}", "--prompt=the cas"]) == 2
-    assert "the word 'cas' is not in the vocabulary; the nearest word is 'cat'" in capsys.readouterr().err
+    assert (
+        "the word 'cas' is not in the vocabulary; the nearest word is 'cat'"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_directory_without_a_model(tmp_path, capsys):
@@ -213,7 +266,10 @@ def test_a_text_that_cannot_be_used(tmp_path, capsys, content, flags, message):
     path = tmp_path / "text.txt"
     if content is not None:
         path.write_bytes(content)
-    assert run.main([COMMAND, f"--config.corpus.text={path}", f"--workdir={tmp_path / 'run'}", *flags]) == 2
+    assert (
+        run.main([COMMAND, f"--config.corpus.text={path}", f"--workdir={tmp_path / 'run'}", *flags])
+        == 2
+    )
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
@@ -254,8 +310,17 @@ def finals(config, scores, **more):
     for net, values in scores.items():
         for seed, nats in zip(config.seeds, values, strict=True):
             yield {"net": net, "seed": seed, "step": 10, "loss": nats, "validation": nats}
-            yield {"net": net, "seed": seed, "step": 10, "final": True, "epoch": 5, "parameters": 1000, "test": nats,
-                   "validation": nats + 0.1, **more}  # fmt: skip
+            yield {
+                "net": net,
+                "seed": seed,
+                "step": 10,
+                "final": True,
+                "epoch": 5,
+                "parameters": 1000,
+                "test": nats,
+                "validation": nats + 0.1,
+                **more,
+            }
 
 
 def verdicts(summary):
@@ -266,29 +331,46 @@ def test_the_verdicts_follow_the_scores():
     config = get_config()
     config.nets = ("lstm", "gru", "rnn")
     bits = math.log(2)
-    scores = {"lstm": [2 * bits, 2.1 * bits, 1.9 * bits], "gru": [1.5 * bits, 1.6 * bits, 1.4 * bits]}
+    scores = {
+        "lstm": [2 * bits, 2.1 * bits, 1.9 * bits],
+        "gru": [1.5 * bits, 1.6 * bits, 1.4 * bits],
+    }
     scores["rnn"] = [2.001 * bits, 2.099 * bits, 1.901 * bits]
-    records = [{"ngram": 2, "validation": 1.9 * bits, "test": 1.0}, {"ngram": 3, "validation": 1.8 * bits, "test": 1.7 * bits}]
+    records = [
+        {"ngram": 2, "validation": 1.9 * bits, "test": 1.0},
+        {"ngram": 3, "validation": 1.8 * bits, "test": 1.7 * bits},
+    ]
     found = verdicts(summarize(config, [*records, *finals(config, scores)]))
     assert {id: verdict for id, (verdict, _) in found.items()} == {
-        "LM-lstm": "refuted", "LM-gru": "undecided", "LM-rnn": "refuted", "C-G8": "holds", "C-G8 equal": "refuted",
-        "C-G8 LSTM": "undecided", "C-G8 GRU": "holds",
-    }  # fmt: skip
+        "LM-lstm": "refuted",
+        "LM-gru": "undecided",
+        "LM-rnn": "refuted",
+        "C-G8": "holds",
+        "C-G8 equal": "refuted",
+        "C-G8 LSTM": "undecided",
+        "C-G8 GRU": "holds",
+    }
     np.testing.assert_allclose(found["C-G8"][1], [0.5, 0.5])
     scores["gru"] = scores["lstm"]
-    assert verdicts(summarize(config, [*records, *finals(config, scores)]))["C-G8 equal"][0] == "holds"
+    assert (
+        verdicts(summarize(config, [*records, *finals(config, scores)]))["C-G8 equal"][0] == "holds"
+    )
 
 
 def test_words_are_judged_by_perplexity_and_beside_the_paper():
     config = get_config("paper")
     config.seeds = (0, 1)
     small = {"small": [math.log(114.5), math.log(115.5)]}
-    summary = summarize(config, [{"ngram": 5, "validation": 5.0, "test": math.log(140)}, *finals(config, small)])
+    summary = summarize(
+        config, [{"ngram": 5, "validation": 5.0, "test": math.log(140)}, *finals(config, small)]
+    )
     assert verdicts(summary)["LM-small"][0] == "holds"
     test = summary["comparison"][1]
     assert (test["quantity"], test["paper"], test["remark"]) == ("small, test", 114.5, "+0.4 %")
     assert test["ours"] == pytest.approx(115)
-    assert any(row["here"] == "only small" for row in summary["deviations"]) is False  # the config names all three
+    assert (
+        any(row["here"] == "only small" for row in summary["deviations"]) is False
+    )  # the config names all three
     config.corpus.text = "other.txt"
     assert summarize(config, list(finals(config, small)))["comparison"][0]["paper"] is None
 

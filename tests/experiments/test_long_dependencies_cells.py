@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from deepseq.nets import recurrent
-from experiments import long_dependencies_cells as cells
-from experiments.long_dependencies_regulariser import omega, regularised
-from experiments.long_dependencies_tasks import chunk, problem
+from experiments.long_dependencies import cells
+from experiments.long_dependencies.regulariser import omega, regularised
+from experiments.long_dependencies.tasks import chunk, problem
 
 RNG = np.random.default_rng(0)
 
@@ -25,19 +25,31 @@ def test_the_tied_cell_is_its_equation():
     np.testing.assert_allclose(hs[-1, 0], np.tanh(c), rtol=1e-5)
 
 
-@pytest.mark.parametrize("cell, layer", [("rnn", recurrent.rnn), ("lstm", recurrent.lstm), ("gru-wide", recurrent.gru)])
+@pytest.mark.parametrize(
+    "cell, layer", [("rnn", recurrent.rnn), ("lstm", recurrent.lstm), ("gru-wide", recurrent.gru)]
+)
 def test_states_equal_the_fast_forms(cell, layer):
     params = cells.initial(cell, jax.random.key(1), 3, 5, 1.0)
     xs = jnp.asarray(RNG.normal(size=(7, 2, 3)), jnp.float32)
-    np.testing.assert_allclose(cells.states(cell, params, xs), layer(params, xs)[1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        cells.states(cell, params, xs), layer(params, xs)[1], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_starts_of_the_cells():
     irnn = cells.initial("irnn", jax.random.key(0), 3, 5, 0.0)
-    assert np.array_equal(irnn.wh, np.eye(5)) and not np.asarray(irnn.b).any() and np.asarray(irnn.wx).std() > 0.1
-    assert np.array_equal(cells.initial("lstm", jax.random.key(0), 3, 5, 2.5).b[5:10], np.full(5, 2.5))
+    assert (
+        np.array_equal(irnn.wh, np.eye(5))
+        and not np.asarray(irnn.b).any()
+        and np.asarray(irnn.wx).std() > 0.1
+    )
+    assert np.array_equal(
+        cells.initial("lstm", jax.random.key(0), 3, 5, 2.5).b[5:10], np.full(5, 2.5)
+    )
     hs = cells.states("irnn", irnn, jnp.ones((4, 1, 3)))
-    np.testing.assert_allclose(hs[3], 4 * np.maximum(np.ones((1, 3)) @ irnn.wx, 0), rtol=1e-5)  # it counts
+    np.testing.assert_allclose(
+        hs[3], 4 * np.maximum(np.ones((1, 3)) @ irnn.wx, 0), rtol=1e-5
+    )  # it counts
 
 
 @pytest.mark.parametrize("inputs, outputs", [(1, 2), (2, 1), (6, 4), (10, 9)])
@@ -47,7 +59,10 @@ def test_counts(inputs, outputs):
     wide = cells.width("gru-wide", 32, inputs, outputs)
     like = cells.parameters("lstm", 32, inputs, outputs)
     assert like == 4 * 32 * (inputs + 32 + 1) + 33 * outputs
-    distance = [abs(cells.parameters("gru", units, inputs, outputs) - like) for units in (wide - 1, wide, wide + 1)]
+    distance = [
+        abs(cells.parameters("gru", units, inputs, outputs) - like)
+        for units in (wide - 1, wide, wide + 1)
+    ]
     assert min(distance) == distance[1] and wide > 32 and distance[1] < 0.03 * like
 
 
@@ -57,16 +72,23 @@ def squared(readout, hs, targets):
 
 def small_rnn(recurrence=None):
     rnn = recurrent.rnn_init(jax.random.key(0), 2, 4, recurrence=recurrence)
-    batch = jnp.asarray(RNG.normal(size=(6, 3, 2)), jnp.float32), jnp.asarray(RNG.normal(size=3), jnp.float32)
+    batch = (
+        jnp.asarray(RNG.normal(size=(6, 3, 2)), jnp.float32),
+        jnp.asarray(RNG.normal(size=3), jnp.float32),
+    )
     return (rnn, jnp.asarray(RNG.normal(size=4), jnp.float32)), batch
 
 
 def test_a_regulariser_of_no_weight_leaves_the_gradient():
     params, batch = small_rnn()
     (value, metrics), gradient = jax.jit(regularised(squared, 0.0))(params, batch)
-    plain = jax.value_and_grad(lambda p: squared(p[1], recurrent.rnn(p[0], batch[0])[1], batch[1])[0])(params)
+    plain = jax.value_and_grad(
+        lambda p: squared(p[1], recurrent.rnn(p[0], batch[0])[1], batch[1])[0]
+    )(params)
     assert float(value) == pytest.approx(float(plain[0]), rel=1e-6) and set(metrics) == {"omega"}
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient, plain[1])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), gradient, plain[1]
+    )
 
 
 def numpy_omega(wh, hs, readout, targets):
@@ -75,7 +97,9 @@ def numpy_omega(wh, hs, readout, targets):
     for n in range(batch):
         delta = 2 * (hs[-1, n] @ readout - targets[n]) * readout / batch
         for k in range(steps - 2, -1, -1):
-            jacobian = np.diag(1 - hs[k + 1, n] ** 2) @ wh.T  # of h_(k+1) to h_k, as a row vector meets it
+            jacobian = (
+                np.diag(1 - hs[k + 1, n] ** 2) @ wh.T
+            )  # of h_(k+1) to h_k, as a row vector meets it
             terms.append((np.linalg.norm(delta @ jacobian) / np.linalg.norm(delta) - 1) ** 2)
             delta = delta @ jacobian
     return np.mean(terms)
@@ -86,7 +110,10 @@ def test_omega_is_equation_9_and_its_derivative_the_immediate_one():
     (_, metrics), with_term = regularised(squared, 2.0)(params, batch)
     _, without = regularised(squared, 0.0)(params, batch)
     wh, readout = np.asarray(params[0].wh, float), np.asarray(params[1], float)
-    hs, targets = np.asarray(recurrent.rnn(params[0], batch[0])[1], float), np.asarray(batch[1], float)
+    hs, targets = (
+        np.asarray(recurrent.rnn(params[0], batch[0])[1], float),
+        np.asarray(batch[1], float),
+    )
     assert metrics["omega"] == pytest.approx(numpy_omega(wh, hs, readout, targets), rel=1e-4)
 
     # h and dE/dh fixed: perturb only the W of the one step that the ratio is of
@@ -102,8 +129,12 @@ def test_omega_is_equation_9_and_its_derivative_the_immediate_one():
     found = np.asarray(with_term[0].wh - without[0].wh)
     for i, j in ((0, 0), (1, 3), (3, 2)):
         nudge = 1e-5 * np.eye(4)[:, [i]] * np.eye(4)[[j]]
-        assert found[i, j] == pytest.approx(2 * (at(wh + nudge) - at(wh - nudge)) / 2e-5, rel=1e-2, abs=1e-5)
-    assert np.array_equal(with_term[0].wx, without[0].wx) and np.array_equal(with_term[1], without[1])
+        assert found[i, j] == pytest.approx(
+            2 * (at(wh + nudge) - at(wh - nudge)) / 2e-5, rel=1e-2, abs=1e-5
+        )
+    assert np.array_equal(with_term[0].wx, without[0].wx) and np.array_equal(
+        with_term[1], without[1]
+    )
 
 
 @pytest.mark.parametrize("radius", [1.0, 0.9, 1.2])
@@ -135,10 +166,14 @@ def test_batches_are_a_function_of_seed_lag_and_place(task, lag):
 
 @pytest.mark.parametrize("task, lag", [("adding", 4), ("copy", 2), ("order", 10), ("echo", 3)])
 def test_costs_of_answers_without_memory_are_the_baselines(task, lag):
-    """A readout that ignores its hidden state: exactly the baseline for fair symbols, its expectation for numbers."""
+    """A readout that ignores its hidden state: exactly the baseline for fair symbols, its
+    expectation for numbers.
+    """
     drawn = problem(task, lag)
     xs, targets = (array[0, 0] for array in chunk(drawn, (0,), lag, 0, 1, 4000))
-    bias = {"adding": np.ones(1), "order": np.zeros(4), "echo": np.zeros(2), "copy": np.zeros(9)}[task]
+    bias = {"adding": np.ones(1), "order": np.zeros(4), "echo": np.zeros(2), "copy": np.zeros(9)}[
+        task
+    ]
     hs = np.zeros((len(xs), 4000, 1), np.float32)
     w = np.zeros((1, drawn.outputs), np.float32)
     if task == "copy":  # the one task where time is to be known: blanks first, then a guess

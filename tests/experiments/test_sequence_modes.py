@@ -12,11 +12,11 @@ from deepseq.data import digits, transduction
 from deepseq.train import log
 from deepseq.train.loop import Interrupted
 from experiments.run import main
-from experiments.sequence_modes_figures import draw
-from experiments.sequence_modes_records import NETS
-from experiments.sequence_modes_summary import chances, summarize
-from experiments.sequence_modes_tasks import TASKS, Batch, captioner, shifted
-from experiments.sequence_modes_training import mean_loss, programs, scores, train
+from experiments.sequence_modes.figures import draw
+from experiments.sequence_modes.records import NETS
+from experiments.sequence_modes.summary import chances, summarize
+from experiments.sequence_modes.tasks import TASKS, Batch, captioner, shifted
+from experiments.sequence_modes.training import mean_loss, programs, scores, train
 
 SMOKE = get_config("smoke")
 COMMAND = "--config=configs/sequence_modes.py:smoke"
@@ -35,8 +35,12 @@ def test_smoke(finished):
         *(f"C-S17 {mode}" for mode in ("vec-seq", "seq-vec", "seq-vec-seq", "seq-seq")),
         *(f"C-A3 {way}" for way in ("one way", "both ways")),
     ]
-    accuracy = {net: found["answers"]["mean"] for net, found in result["metrics"]["accuracy"].items()}
-    assert accuracy["parity"] > 0.9 and accuracy["reversal"] > 0.9 and accuracy["bidirectional"] > 0.9
+    accuracy = {
+        net: found["answers"]["mean"] for net, found in result["metrics"]["accuracy"].items()
+    }
+    assert (
+        accuracy["parity"] > 0.9 and accuracy["reversal"] > 0.9 and accuracy["bidirectional"] > 0.9
+    )
     assert accuracy["image"] > 0.4 and abs(accuracy["unidirectional"] - 0.25) < 0.05
     assert result["metrics"]["diverged"] == 0
     assert {"figure.png", "figure.svg"} < {path.name for path in finished.iterdir()}
@@ -44,8 +48,12 @@ def test_smoke(finished):
 
 def test_a_net_that_is_logged_is_not_trained_again(finished, tmp_path):
     records = log.read(finished / "metrics.jsonl")
-    assert [(record["net"], record["seed"]) for record in records] == [(net, seed) for seed in SMOKE.seeds for net in NETS]
-    with open(tmp_path / "metrics.jsonl", "w") as file:  # all of the first seed, one of the second, and a line torn by a kill
+    assert [(record["net"], record["seed"]) for record in records] == [
+        (net, seed) for seed in SMOKE.seeds for net in NETS
+    ]
+    with open(
+        tmp_path / "metrics.jsonl", "w"
+    ) as file:  # all of the first seed, one of the second, and a line torn by a kill
         lines = (finished / "metrics.jsonl").read_text().splitlines(keepends=True)
         file.write("".join(lines[: len(NETS) + 1]) + lines[-1][:50])
     (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
@@ -64,9 +72,16 @@ def test_images_move_within_the_frame():
     np.testing.assert_array_equal(shifted(images, 0, np.random.default_rng(0)), images)
     seen = set()
     for seed in range(20):
-        for before, after in zip(images, shifted(images, 1, np.random.default_rng(seed)), strict=True):
+        for before, after in zip(
+            images, shifted(images, 1, np.random.default_rng(seed)), strict=True
+        ):
             framed = np.pad(before, ((1, 1), (1, 1), (0, 0)))
-            seen |= {(i, j) for i in range(3) for j in range(3) if (framed[i : i + 4, j : j + 4] == after).all()}
+            seen |= {
+                (i, j)
+                for i in range(3)
+                for j in range(3)
+                if (framed[i : i + 4, j : j + 4] == after).all()
+            }
     assert len(seen) == 9
 
 
@@ -107,16 +122,24 @@ def test_strings_grow_to_the_longest():
     assert task.stages == (2, 3, 4, 6, 9, 13, 19, 28, 40)
     rng = np.random.default_rng(0)
     short = task.draw(rng, 200, 3)
-    assert short.source.shape == (200, 40) and short.lengths.max() == 3 and not short.source[:, 3:].any()
+    assert (
+        short.source.shape == (200, 40)
+        and short.lengths.max() == 3
+        and not short.source[:, 3:].any()
+    )
     tests = task.tests(rng)
-    assert set(tests["longest"].lengths) == {40} and set(tests["final"].lengths) == set(range(1, 41))
+    assert set(tests["longest"].lengths) == {40} and set(tests["final"].lengths) == set(
+        range(1, 41)
+    )
     ones = (tests["longest"].source == transduction.CONTENT + 1).sum(1)
     np.testing.assert_array_equal(tests["longest"].answers[:, 0], ones % 2)
 
 
 def test_as_many_units_each_way():
     config = get_config()
-    shapes = {name: jax.eval_shape(TASKS[name](config).init, jax.random.key(0)) for name in NETS[3:]}
+    shapes = {
+        name: jax.eval_shape(TASKS[name](config).init, jax.random.key(0)) for name in NETS[3:]
+    }
     units = {name: params.readout.w.shape[0] for name, params in shapes.items()}
     assert units == dict.fromkeys(NETS[3:], config.tagging.hidden)
 
@@ -129,7 +152,10 @@ def test_one_way_sees_no_step_to_come_and_both_ways_do():
         t = 3
         late = batch.source.copy()
         late[:, t + 1 :] = transduction.CONTENT
-        before, after = (task.teach(params, batch._replace(source=source))[:, : t + 1] for source in (batch.source, late))
+        before, after = (
+            task.teach(params, batch._replace(source=source))[:, : t + 1]
+            for source in (batch.source, late)
+        )
         assert (np.abs(before - after).max() < 1e-6) == blind
 
 
@@ -161,7 +187,11 @@ def test_a_training_that_diverges_is_a_record():
     config.tagging.update({"updates": 4, "every": 2, "rate": 1e38})
     own = programs(config, TASKS["unidirectional"](config))
     record = train(config, own, {"net": "unidirectional", "seed": 0}, lambda: False)
-    assert record["ended"] in (1, 2, 3) and len(record["loss"]) == 2 and not np.isfinite(record["loss"][-1])
+    assert (
+        record["ended"] in (1, 2, 3)
+        and len(record["loss"]) == 2
+        and not np.isfinite(record["loss"][-1])
+    )
     assert all(0 <= value <= 1 for values in record["curve"].values() for value in values)
 
 
@@ -170,9 +200,15 @@ def synthetic(config, finals):
     for number, seed in enumerate(config.seeds):
         for net in NETS:
             value = finals[net][number]
-            rows = {"image": np.zeros((4, 8, 8), int)}.get(net, np.full((4, 6), transduction.CONTENT))
+            rows = {"image": np.zeros((4, 8, 8), int)}.get(
+                net, np.full((4, 6), transduction.CONTENT)
+            )
             words = np.tile([transduction.CONTENT, transduction.END, 0], (4, 1))
-            words = words if net in ("image", "reversal") else np.zeros((4, 1 if net == "parity" else 3), int)
+            words = (
+                words
+                if net in ("image", "reversal")
+                else np.zeros((4, 1 if net == "parity" else 3), int)
+            )
             yield {
                 "net": net,
                 "seed": seed,
@@ -183,11 +219,20 @@ def synthetic(config, finals):
                 "ended": None,
                 "final": {"answers": value, "whole": value},
                 "longest": {"answers": value, "whole": value},
-                "shown": {"source": rows.tolist(), "lengths": [6] * 4, "answers": words.tolist(), "right": words.tolist()},
+                "shown": {
+                    "source": rows.tolist(),
+                    "lengths": [6] * 4,
+                    "answers": words.tolist(),
+                    "right": words.tolist(),
+                },
             }
 
 
-GOOD = {"image": [0.93, 0.94, 0.92], "parity": [1.0, 0.999, 1.0], "reversal": [0.99, 0.98, 0.985]} | {
+GOOD = {
+    "image": [0.93, 0.94, 0.92],
+    "parity": [1.0, 0.999, 1.0],
+    "reversal": [0.99, 0.98, 0.985],
+} | {
     "bidirectional": [1.0, 1.0, 1.0],
     "unidirectional": [0.25, 0.252, 0.249],
 }
@@ -201,13 +246,17 @@ POOR = {"image": [0.8, 0.81, 0.79], "parity": [0.5, 0.51, 0.5], "reversal": [0.3
 def test_the_verdicts_follow_the_measurements(finals, verdict):
     config = get_config()
     rows = summarize(config, list(synthetic(config, finals)))["claims"]
-    assert {row["id"]: row["verdict"] for row in rows} == dict.fromkeys((row["id"] for row in rows), verdict)
+    assert {row["id"]: row["verdict"] for row in rows} == dict.fromkeys(
+        (row["id"] for row in rows), verdict
+    )
     assert all(row["interval"] is not None and row["n"] == 3 for row in rows)
 
 
 def test_seeds_that_disagree_decide_nothing():
     config = get_config()
-    rows = summarize(config, list(synthetic(config, GOOD | {"image": [0.95, 0.85, 0.99]})))["claims"]
+    rows = summarize(config, list(synthetic(config, GOOD | {"image": [0.95, 0.85, 0.99]})))[
+        "claims"
+    ]
     assert [row["id"] for row in rows if row["verdict"] != "holds"] == ["C-S17 vec-seq"]
     assert rows[0]["verdict"] == "undecided"
 
@@ -246,7 +295,10 @@ def test_an_unfinished_log_is_summarised_and_drawn():
         ("tagging.hidden=33", "--config.tagging.hidden=33 must be even"),
         ("tagging.whole=0", "--config.tagging.whole=0.0 must be between 0 and 1"),
         ("tagging.margin=0", "--config.tagging.margin=0.0 must be above 0"),
-        ("tagging.step=9", "unknown config key --config.tagging.step; did you mean --config.tagging.steps"),
+        (
+            "tagging.step=9",
+            "unknown config key --config.tagging.step; did you mean --config.tagging.steps",
+        ),
     ],
 )
 def test_a_config_that_cannot_be(tmp_path, capsys, flag, message):

@@ -1,4 +1,6 @@
-"""The table of every net: totals against the nets themselves, known multiply-adds, its three forms, the field, bad input."""
+"""The table of every net: totals against the nets themselves, known multiply-adds, its three forms,
+the field, bad input.
+"""
 
 import csv
 import io
@@ -7,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import summary, summary_field
-from experiments.summary_nets import KINDS
+from experiments.summary import __main__ as summary
+from experiments.summary import field as summary_field
+from experiments.summary.nets import KINDS
 
 LESS = {  # these take long to trace at their usual depth
     "densenet_cifar": {"depth": 16},
@@ -18,7 +21,9 @@ LESS = {  # these take long to trace at their usual depth
 
 def built(name, **sizes):
     kind = KINDS[name]
-    image = {} if kind.image_size is None else {"image_size": sizes.pop("image_size", kind.image_size)}
+    image = (
+        {} if kind.image_size is None else {"image_size": sizes.pop("image_size", kind.image_size)}
+    )
     return kind.build(**kind.sizes | LESS.get(name, {}) | sizes, **image)
 
 
@@ -38,24 +43,47 @@ def test_every_net_has_a_table_that_leaves_nothing_out(name):
 
 
 def test_known_multiply_adds():
-    convs = [(224, 3, 64), (224, 64, 64), (112, 64, 128), (112, 128, 128), (56, 128, 256), (56, 256, 256), (56, 256, 256)]
+    convs = [
+        (224, 3, 64),
+        (224, 64, 64),
+        (112, 64, 128),
+        (112, 128, 128),
+        (56, 128, 256),
+        (56, 256, 256),
+        (56, 256, 256),
+    ]
     convs += [(28, 256, 512), (28, 512, 512), (28, 512, 512), *3 * [(14, 512, 512)]]
     dense = 7 * 7 * 512 * 4096 + 4096 * 4096 + 4096 * 1000
-    assert rows_of("vgg")[0][-1]["multiply-adds"] == sum(n * n * 9 * i * o for n, i, o in convs) + dense
+    assert (
+        rows_of("vgg")[0][-1]["multiply-adds"]
+        == sum(n * n * 9 * i * o for n, i, o in convs) + dense
+    )
     layers = {row["layer"]: row for row in rows_of("alexnet")[0]}
-    assert layers["conv2"]["multiply-adds"] == 27 * 27 * 5 * 5 * 48 * 256  # a group sees half the channels
+    assert (
+        layers["conv2"]["multiply-adds"] == 27 * 27 * 5 * 5 * 48 * 256
+    )  # a group sees half the channels
     assert layers["conv1"]["output"] == "1x55x55x96" and layers["conv1"]["receptive field"] == 11
     assert layers["max_pool 3"]["receptive field"] == 195 and layers["max_pool 3"]["jump"] == 32
     assert layers["fc6"]["receptive field"] is None
 
 
 def test_it_is_printed_and_saved_in_three_forms(tmp_path, capsys):
-    arguments = ["--net=resnet_cifar", "--net.depth=8", "--net.width=4", "--image_size=16", f"--out={tmp_path / 'made'}"]
+    arguments = [
+        "--net=resnet_cifar",
+        "--net.depth=8",
+        "--net.width=4",
+        "--image_size=16",
+        f"--out={tmp_path / 'made'}",
+    ]
     assert summary.main(arguments) == 0
     printed = capsys.readouterr().out
     assert printed.startswith((tmp_path / "made" / "summary.txt").read_text())
     rows = list(csv.DictReader(io.StringIO((tmp_path / "made" / "summary.csv").read_text())))
-    assert tuple(rows[0]) == summary.COLUMNS and rows[-1]["layer"] == "total" and rows[-1]["jump"] == ""
+    assert (
+        tuple(rows[0]) == summary.COLUMNS
+        and rows[-1]["layer"] == "total"
+        and rows[-1]["jump"] == ""
+    )
     assert sum(int(row["parameters"]) for row in rows[:-1]) == int(rows[-1]["parameters"])
     page = (tmp_path / "made" / "summary.html").read_text()
     assert page.count("<tr>") == len(rows) + 1 and "blocks.0.conv1" in page and "://" not in page

@@ -12,16 +12,25 @@ import pytest
 from configs.translation import get_config
 from deepseq.data import multi30k, transduction
 from deepseq.data.transduction import BEGIN, CONTENT, END, Pairs
+from deepseq.lab.command_line import UsageError
 from deepseq.train.checkpoints import Checkpoints
 from deepseq.train.loop import Interrupted
 from deepseq.train.losses import smoothed_cross_entropy
-from experiments.command_line import UsageError
 from experiments.run import main
 from experiments.translation import train
-from experiments.translation_batches import Shape, buckets, in_order, per_epoch, rows_of, shapes, shuffled, take
-from experiments.translation_corpora import SUBWORDS, exact, load, until_end
-from experiments.translation_nets import NETS, build, parameters
-from experiments.translation_training import course, mean_loss, optimizer, taught, wide, written
+from experiments.translation.batches import (
+    Shape,
+    buckets,
+    in_order,
+    per_epoch,
+    rows_of,
+    shapes,
+    shuffled,
+    take,
+)
+from experiments.translation.corpora import SUBWORDS, exact, load, until_end
+from experiments.translation.nets import NETS, build, parameters
+from experiments.translation.training import course, mean_loss, optimizer, taught, wide, written
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -77,22 +86,37 @@ def test_an_epoch_has_each_pair_once_and_the_next_another_order():
 
 
 def test_a_batch_is_a_function_of_seed_and_step():
-    one, other, length = shuffled(PAIRS, SHAPES, 3), shuffled(PAIRS, SHAPES, 3), per_epoch(PAIRS, SHAPES)
+    one, other, length = (
+        shuffled(PAIRS, SHAPES, 3),
+        shuffled(PAIRS, SHAPES, 3),
+        per_epoch(PAIRS, SHAPES),
+    )
     for step in (length + 2, 1, 5, length):  # in any order, as after a restart
         for a, b in zip(jax.tree.leaves(one(step)), jax.tree.leaves(other(step)), strict=True):
             assert (a == b).all()
     keys = {jax.random.key_data(one(step).key).tobytes() for step in range(2 * length)}
     assert len(keys) == 2 * length
-    orders = [[row[0] for n in range(length) for row in shuffled(PAIRS, SHAPES, seed)(n).source] for seed in (3, 4)]
+    orders = [
+        [row[0] for n in range(length) for row in shuffled(PAIRS, SHAPES, seed)(n).source]
+        for seed in (3, 4)
+    ]
     assert orders[0] != orders[1]
 
 
 def test_rows_that_fill_a_batch_count_nothing():
     batch = take(PAIRS, np.array([5, 7]), Shape(8, 20, 21))
-    assert (batch.lengths[2:] == 1).all() and (batch.source[2:, 0] == END).all() and not batch.counted[2:].any()
+    assert (
+        (batch.lengths[2:] == 1).all()
+        and (batch.source[2:, 0] == END).all()
+        and not batch.counted[2:].any()
+    )
     for n, row in enumerate((5, 7)):
         steps = PAIRS.target_lengths[row] - 1
-        assert batch.counted[n].sum() == steps and batch.answers[n, steps - 1] == END and batch.given[n, 0] == BEGIN
+        assert (
+            batch.counted[n].sum() == steps
+            and batch.answers[n, steps - 1] == END
+            and batch.given[n, 0] == BEGIN
+        )
         np.testing.assert_array_equal(batch.given[n, 1:steps], batch.answers[n, : steps - 1])
 
 
@@ -113,13 +137,22 @@ def test_the_loss_is_the_mean_over_what_counts():
     params = net.init(jax.random.key(0))
     batch = take(PAIRS, np.arange(5), SHAPES[-1])
     logits = jax.jit(taught, static_argnums=0)(net, params, batch, None)
-    each = [smoothed_cross_entropy(logits[n], jnp.asarray(batch.answers[n]), 0.1)[: batch.counted[n].sum()] for n in range(5)]
+    each = [
+        smoothed_cross_entropy(logits[n], jnp.asarray(batch.answers[n]), 0.1)[
+            : batch.counted[n].sum()
+        ]
+        for n in range(5)
+    ]
     np.testing.assert_allclose(loss_of(net, params, batch), np.concatenate(each).mean(), rtol=1e-5)
-    dropped = [float(loss_of(net, params, batch._replace(key=jax.random.key(k)))) for k in (0, 0, 1)]
+    dropped = [
+        float(loss_of(net, params, batch._replace(key=jax.random.key(k)))) for k in (0, 0, 1)
+    ]
     assert dropped[0] == dropped[1] != dropped[2]
 
 
-@pytest.mark.parametrize(("tier", "vocabulary"), [("smoke", 44), ("laptop", 44), ("paper", 5000), ("paper", 8000)])
+@pytest.mark.parametrize(
+    ("tier", "vocabulary"), [("smoke", 44), ("laptop", 44), ("paper", 5000), ("paper", 8000)]
+)
 def test_parameters_are_matched_within_a_percent_or_two(tier, vocabulary):
     counts = {name: parameters(net) for name, net in build(get_config(tier), vocabulary).items()}
     assert abs(counts["rnn"] / counts["transformer"] - 1) < 0.02, counts
@@ -141,12 +174,16 @@ def test_longer_sources_than_were_learned_from_have_a_shape_of_their_own():
     long = some_pairs(30, 33, seed=1)
     assert wide(SHAPES, PAIRS, 64) == SHAPES
     found = wide(SHAPES, long, 64)
-    assert found[:-1] == SHAPES and found[-1] == Shape(8, int(long.lengths.max()), int(long.target_lengths.max() - 1))
+    assert found[:-1] == SHAPES and found[-1] == Shape(
+        8, int(long.lengths.max()), int(long.target_lengths.max() - 1)
+    )
     assert sum(len(rows) for rows, _ in in_order(long, found)) == 30
 
 
 def test_what_is_written_is_in_the_order_of_the_sources():
-    said = written(lambda params, source, lengths: source[:, :1] + lengths[:, None], None, PAIRS, SHAPES, 64)
+    said = written(
+        lambda params, source, lengths: source[:, :1] + lengths[:, None], None, PAIRS, SHAPES, 64
+    )
     np.testing.assert_array_equal(said[:, 0], PAIRS.source[:, 0] + PAIRS.lengths)
 
 
@@ -156,7 +193,10 @@ def test_exactness_counts_whole_sequences_and_tokens():
     pairs = Pairs(np.zeros((3, 1), int), np.ones(3, int), targets, np.array([4, 3, 3]))
     said = np.array([[a, b, END, END, END], [c, END, END, END, END], [a, b, END, END, END]])
     assert exact(pairs, said) == {"exact": 2 / 3, "tokens": 6 / 7}
-    assert exact(pairs, said[:, :1]) == {"exact": 2 / 3, "tokens": 6 / 7}, "what is cut off has ended"
+    assert exact(pairs, said[:, :1]) == {
+        "exact": 2 / 3,
+        "tokens": 6 / 7,
+    }, "what is cut off has ended"
     assert until_end([a, b, END, c]) == [a, b] and until_end([a]) == [a]
 
 
@@ -169,19 +209,31 @@ def test_the_parts_of_the_dates_share_no_day(tmp_path):
     assert corpus.score("test", corpus.test.targets[:, 1:]) == {"exact": 1.0, "tokens": 1.0}
 
 
-WORDS = {"Hund": "dog", "Katze": "cat", "rennt": "runs", "schläft": "sleeps", "groß": "big", "der": "the", "und": "and"}
+WORDS = {
+    "Hund": "dog",
+    "Katze": "cat",
+    "rennt": "runs",
+    "schläft": "sleeps",
+    "groß": "big",
+    "der": "the",
+    "und": "and",
+}
 
 
 @pytest.fixture
 def tiny_corpus(tmp_path, monkeypatch):
-    """A small corpus in the place and the format of Multi30k, word by word the same in both languages."""
+    """A small corpus in the place and the format of Multi30k, word by word the same in both
+    languages.
+    """
     rng, files = np.random.default_rng(0), {}
     for part, count in zip(multi30k.PARTS, (120, 9, 7), strict=True):
         lines = [rng.choice(list(WORDS), rng.integers(2, 6)) for _ in range(count)]
         for language, said in (("de", lambda w: w), ("en", WORDS.get)):
             text = "".join(" ".join(map(said, line)) + ".\n" for line in lines)
             files[f"{part}.{language}.gz"] = gzip.compress(text.encode(), mtime=0)
-    sums = {name: (len(content), hashlib.md5(content).hexdigest()) for name, content in files.items()}
+    sums = {
+        name: (len(content), hashlib.md5(content).hexdigest()) for name, content in files.items()
+    }
     monkeypatch.setattr(multi30k, "FILES", sums)
     monkeypatch.setattr(multi30k, "MIRRORS", ())
     folder = tmp_path / "data/multi30k"
@@ -221,21 +273,35 @@ def test_a_run_keeps_its_pieces(tiny_corpus, tmp_path):
 
 
 def test_the_corpus_is_translated(tiny_corpus, tmp_path):
-    flags = ["corpus=multi30k", "multi30k.vocabulary=300", "train.epochs=2", "seeds=0,", "measure.shown=1"]
+    flags = [
+        "corpus=multi30k",
+        "multi30k.vocabulary=300",
+        "train.epochs=2",
+        "seeds=0,",
+        "measure.shown=1",
+    ]
     command = ["--config=configs/translation.py:smoke", *(f"--config.{flag}" for flag in flags)]
     assert main([*command, f"--workdir={tmp_path / 'run'}"]) == 0
     assert (tmp_path / "run" / SUBWORDS).exists() and (tmp_path / "run/translations.png").exists()
 
 
 def test_missing_and_unequal_files_are_told_in_one_line(tiny_corpus, tmp_path, capsys, monkeypatch):
-    command = ["--config=configs/translation.py:smoke", "--config.corpus=multi30k", f"--workdir={tmp_path / 'run'}"]
+    command = [
+        "--config=configs/translation.py:smoke",
+        "--config.corpus=multi30k",
+        f"--workdir={tmp_path / 'run'}",
+    ]
     content = gzip.compress(b"A cat.\n", mtime=0)
     (tiny_corpus / "val.en.gz").write_bytes(content)
     changed = {"val.en.gz": (len(content), hashlib.md5(content).hexdigest())}
     monkeypatch.setattr(multi30k, "FILES", multi30k.FILES | changed)
     assert main(command) != 0
     error = capsys.readouterr().err
-    assert "val.de.gz has 9 lines" in error and "val.en.gz has 1 lines" in error and error.count("\n") == 1
+    assert (
+        "val.de.gz has 9 lines" in error
+        and "val.en.gz has 1 lines" in error
+        and error.count("\n") == 1
+    )
     (tiny_corpus / "val.en.gz").unlink()
     assert main(command) != 0
     error = capsys.readouterr().err
@@ -245,6 +311,9 @@ def test_missing_and_unequal_files_are_told_in_one_line(tiny_corpus, tmp_path, c
 def test_a_training_can_be_stopped(tmp_path):
     corpus = load(SMOKE, 0, tmp_path)
     own = course(SMOKE, "rnn", build(SMOKE, corpus.vocabulary)["rnn"], corpus)
-    with Checkpoints(tmp_path / "checkpoints") as checkpoints, pytest.raises(Interrupted, match="run the same command again"):
+    with (
+        Checkpoints(tmp_path / "checkpoints") as checkpoints,
+        pytest.raises(Interrupted, match="run the same command again"),
+    ):
         metrics, tag = tmp_path / "metrics.jsonl", {"net": "rnn", "seed": 0}
         train(SMOKE, own, corpus, metrics, tag, checkpoints, lambda step: None, lambda: True)

@@ -14,13 +14,11 @@ import pytest
 from configs.truncated_bptt import get_config
 from deepseq.nets import recurrent as R
 from deepseq.train import log
-from experiments import truncated_bptt_measures as measures
-from experiments import truncated_bptt_training as training
 from experiments.run import main
-from experiments.truncated_bptt import plan
-from experiments.truncated_bptt_figures import draw
-from experiments.truncated_bptt_nets import Inputs, echo_stream, reader, step_loss
-from experiments.truncated_bptt_summary import guess, summarize
+from experiments.truncated_bptt import measures, plan, training
+from experiments.truncated_bptt.figures import draw
+from experiments.truncated_bptt.nets import Inputs, echo_stream, reader, step_loss
+from experiments.truncated_bptt.summary import guess, summarize
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = get_config("smoke")
@@ -42,8 +40,12 @@ def test_a_fresh_carry_is_zero():
     init, cell, zero = reader("lstm", 2, 2, 5)
     params, carry = init(jax.random.key(0)), jax.tree.map(lambda s: s + 1.0, zero(3))
     symbol = jnp.array([0, 1, 1])
-    fresh, kept = (cell(params, carry, Inputs(symbol, jnp.asarray(here)))[1] for here in (True, False))
-    np.testing.assert_array_equal(fresh, cell(params, zero(3), Inputs(symbol, jnp.asarray(False)))[1])
+    fresh, kept = (
+        cell(params, carry, Inputs(symbol, jnp.asarray(here)))[1] for here in (True, False)
+    )
+    np.testing.assert_array_equal(
+        fresh, cell(params, zero(3), Inputs(symbol, jnp.asarray(False)))[1]
+    )
     assert np.abs(fresh - kept).max() > 0.01
 
 
@@ -60,10 +62,13 @@ def test_segments_carry_the_stream_on():
 def test_resetting_makes_chunks_of_the_full_gradient(echo):
     """With the carry set to zero every k steps, the truncated gradient is the full one."""
     params = echo.init(jax.random.key(0))
-    inputs, targets = jax.tree.map(lambda a: a[0], training.segments(echo.streams[0], 8, 2, training.RESET))
+    inputs, targets = jax.tree.map(
+        lambda a: a[0], training.segments(echo.streams[0], 8, 2, training.RESET)
+    )
     carry = echo.zero(SMOKE.train.batch_size)
     cut, full = (
-        jax.jit(R.tbptt(echo.cell, step_loss, k1=k, k2=k))(params, carry, inputs, targets)[1] for k in (2, 8)
+        jax.jit(R.tbptt(echo.cell, step_loss, k1=k, k2=k))(params, carry, inputs, targets)[1]
+        for k in (2, 8)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), cut, full)
 
@@ -81,7 +86,10 @@ def records(config, final):
     rng = np.random.default_rng(0)
     for one in plan(config):
         value = final(one)
-        runs = [{"seed": s, "loss": [1.0, value], "final": value + 1e-3 * rng.random(), "finite": True} for s in config.seeds]
+        runs = [
+            {"seed": s, "loss": [1.0, value], "final": value + 1e-3 * rng.random(), "finite": True}
+            for s in config.seeds
+        ]
         yield {**one._asdict(), "every": 20, "runs": runs}
     ks, seeds, steps = config.truncations, len(config.seeds), config.train.steps
     for task, lag in [("echo", lag) for lag in config.echo.lags] + [("text", 0)]:
@@ -91,8 +99,12 @@ def records(config, final):
         if task == "text":
             norms = [[1 / (t + 1) if t < k else 0.0 for t in range(steps)] for k in ks]
             measured["reach"] = {"lags": list(range(steps)), "norms": norms, "whole": 1e-7}
-            measured["cost"] = {"memory": [10 * k for k in ks], "seconds": [0.1 for _ in ks], "long_k": ks[1],
-                                "long": {"truncated": [5, 5, 5], "full": [10, 100, 1000]}}  # fmt: skip
+            measured["cost"] = {
+                "memory": [10 * k for k in ks],
+                "seconds": [0.1 for _ in ks],
+                "long_k": ks[1],
+                "long": {"truncated": [5, 5, 5], "full": [10, 100, 1000]},
+            }
         yield {"task": task, "lag": lag, "measured": measured}
 
 
@@ -108,11 +120,15 @@ def test_verdicts_and_figures():
     summary = summarize(config, lines)
     verdicts = {claim["id"]: claim["verdict"] for claim in summary["claims"]}
     assert len(verdicts) == 14 and set(verdicts.values()) == {"holds"}
-    assert summary["metrics"]["echo 3"]["k=1, carry reset"]["mean"] == pytest.approx(math.log(2), abs=2e-3)
+    assert summary["metrics"]["echo 3"]["k=1, carry reset"]["mean"] == pytest.approx(
+        math.log(2), abs=2e-3
+    )
     json.dumps(summary, allow_nan=False)
     assert set(draw(config, lines, summary)) == {"figure", "gradient", "cost"}
 
-    worse = summarize(config, list(records(config, lambda one: 0.0 if one.carry == "reset" else 1.0)))
+    worse = summarize(
+        config, list(records(config, lambda one: 0.0 if one.carry == "reset" else 1.0))
+    )
     verdicts = {claim["id"]: claim["verdict"] for claim in worse["claims"]}
     refuted = {"C-S10 lag 3", "C-S10 carry 10", "C-S10 learned 3", "C-S10 text carry"}
     assert {verdicts[name] for name in refuted} == {"refuted"}
@@ -130,7 +146,13 @@ def test_unfinished_tasks_are_left_out():
 
 def run_smoke(directory):
     """In a process of its own, as a user does: nothing is compiled yet."""
-    command = [sys.executable, "-m", "experiments.run", "--config=configs/truncated_bptt.py:smoke", f"--workdir={directory}"]
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.run",
+        "--config=configs/truncated_bptt.py:smoke",
+        f"--workdir={directory}",
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -176,6 +198,9 @@ def test_cut_off_and_continued_gives_the_same_log(smoke, tmp_path):
     ],
 )
 def test_bad_config(flag, words, tmp_path, capsys):
-    assert main(["--config=configs/truncated_bptt.py:smoke", flag, f"--workdir={tmp_path / 'run'}"]) == 2
+    assert (
+        main(["--config=configs/truncated_bptt.py:smoke", flag, f"--workdir={tmp_path / 'run'}"])
+        == 2
+    )
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1

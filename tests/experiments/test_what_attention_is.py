@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 
 from configs.what_attention_is import get_config
-from deepseq.nets import attention as A
+from deepseq.nets.blocks import attention as A
 from deepseq.train import log
-from experiments import what_attention_is_algebra as algebra
-from experiments import what_attention_is_cost as cost
-from experiments import what_attention_is_order as order
 from experiments.run import main
-from experiments.what_attention_is_figures import draw
-from experiments.what_attention_is_summary import summarize
+from experiments.what_attention_is import algebra, cost, order
+from experiments.what_attention_is.figures import draw
+from experiments.what_attention_is.summary import summarize
 
 SMOKE = get_config("smoke")
 MASKS = ("causal", "padding", "arbitrary")
@@ -32,7 +30,9 @@ def finished(tmp_path_factory):
 def test_smoke(finished):
     result = json.loads((finished / "result.json").read_text())
     verdicts = {row["id"]: row["verdict"] for row in result["claims"]}
-    exact = [id for id in verdicts if id.startswith(("C-T1", "C-T2", "C-T3", "C-T5", "C-T7", "C-T9"))]
+    exact = [
+        id for id in verdicts if id.startswith(("C-T1", "C-T2", "C-T3", "C-T5", "C-T7", "C-T9"))
+    ]
     exact = [id for id in (*exact, "C-T8", "C-T8 blind") if "time" not in id]
     assert {id: verdicts[id] for id in exact} == dict.fromkeys(exact, "holds")
     drawn = {f"{name}.{kind}" for name in ("figure", "scores", "order") for kind in ("png", "svg")}
@@ -46,8 +46,12 @@ def test_a_part_that_is_logged_is_not_measured_again(finished, tmp_path):
     (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
     assert main([COMMAND, f"--workdir={tmp_path}"]) == 0
     again = log.read(tmp_path / "metrics.jsonl")
-    assert again[:7] == records[:7] and [(r["part"], r["seed"]) for r in again] == [(r["part"], r["seed"]) for r in records]
-    assert [r["found"] for r in again if r["part"] != "cost"] == [r["found"] for r in records if r["part"] != "cost"]
+    assert again[:7] == records[:7] and [(r["part"], r["seed"]) for r in again] == [
+        (r["part"], r["seed"]) for r in records
+    ]
+    assert [r["found"] for r in again if r["part"] != "cost"] == [
+        r["found"] for r in records if r["part"] != "cost"
+    ]
 
 
 def test_depth_counts_what_must_wait():
@@ -70,7 +74,10 @@ def test_operations_are_those_of_the_products():
     def program(x, w):
         return jax.lax.scan(lambda c, _: (c @ w, None), x, length=5)[0]
 
-    assert cost.operations(jax.make_jaxpr(program)(jnp.ones((3, 4)), jnp.ones((4, 4))).jaxpr) == 5 * 2 * 3 * 4 * 4
+    assert (
+        cost.operations(jax.make_jaxpr(program)(jnp.ones((3, 4)), jnp.ones((4, 4))).jaxpr)
+        == 5 * 2 * 3 * 4 * 4
+    )
     q, k, v = (jnp.ones((2, n, 3, d)) for n, d in ((5, 4), (7, 4), (7, 6)))
     attention = jax.make_jaxpr(A.dot_product_attention)(q, k, v).jaxpr
     assert cost.operations(attention) == 2 * 2 * 3 * 5 * 7 * (4 + 6)
@@ -85,7 +92,9 @@ def test_slope_of_a_power():
 def test_blocks_of_a_jacobian():
     w = np.zeros((4, 4), np.float32)
     w[2, 1], w[3, 3] = 5.0, -2.0
-    mixed = algebra.blocks(lambda w, x: jnp.einsum("ts,bsd->btd", w, x), jnp.asarray(w), jnp.ones((1, 4, 3)))
+    mixed = algebra.blocks(
+        lambda w, x: jnp.einsum("ts,bsd->btd", w, x), jnp.asarray(w), jnp.ones((1, 4, 3))
+    )
     np.testing.assert_array_equal(mixed, np.abs(w))
 
 
@@ -110,7 +119,9 @@ def test_the_order_task():
 def test_disturbances():
     rng = np.random.default_rng(0)
     tokens = order.examples(SMOKE, rng, 200).tokens
-    done = {name: disturb(tokens, np.random.default_rng(1)) for name, disturb in order.DISTURBED.items()}
+    done = {
+        name: disturb(tokens, np.random.default_rng(1)) for name, disturb in order.DISTURBED.items()
+    }
     np.testing.assert_array_equal(done["intact"], tokens)
     np.testing.assert_array_equal(np.sort(done["permuted"]), np.sort(tokens))
     half = tokens.shape[1] // 2
@@ -178,7 +189,10 @@ def synthetic(config, accuracy):
             "without positions": dict.fromkeys(order.DISTURBED, blind),
             "with positions": {"intact": seen, "permuted": 0.5, "trimmed": 0.6, "omitted": 0.7},
         }
-        found = {kind: {"accuracy": values, "every": 1, "loss": [0.7, 0.6]} for kind, values in nets.items()}
+        found = {
+            kind: {"accuracy": values, "every": 1, "loss": [0.7, 0.6]}
+            for kind, values in nets.items()
+        }
         for part, value in {**base, "order": found}.items():
             yield {"part": part, "seed": seed, "found": value}
 
@@ -191,11 +205,20 @@ def test_the_verdicts_follow_the_measurements():
     assert {id: row["verdict"] for id, row in rows.items()} == expected
     assert rows["C-T8 solved"]["interval"][0] > 0.95 and rows["C-T9 mask"]["interval"] is None
     leaks = {"causal mask, forbidden": 1e-9}
-    bad = [r | {"found": r["found"] | leaks} if (r["part"], r["seed"]) == ("algebra", 1) else r for r in records]
-    assert {r["id"]: r["verdict"] for r in summarize(config, bad)["claims"]}["C-T9 mask"] == "refuted"
+    bad = [
+        r | {"found": r["found"] | leaks} if (r["part"], r["seed"]) == ("algebra", 1) else r
+        for r in records
+    ]
+    assert {r["id"]: r["verdict"] for r in summarize(config, bad)["claims"]}[
+        "C-T9 mask"
+    ] == "refuted"
     guess = list(synthetic(config, [(0.5, 0.6), (0.49, 0.61), (0.51, 0.59)]))
     found = {row["id"]: row["verdict"] for row in summarize(config, guess)["claims"]}
-    assert (found["C-T8 solved"], found["C-T8 chance"], found["C-S1 attention"]) == ("refuted", "refuted", "refuted")
+    assert (found["C-T8 solved"], found["C-T8 chance"], found["C-S1 attention"]) == (
+        "refuted",
+        "refuted",
+        "refuted",
+    )
 
 
 def test_an_unfinished_log_is_summarised_and_drawn():

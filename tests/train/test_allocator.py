@@ -23,7 +23,9 @@ print(took, min(faults() for _ in range(3)))
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_freed_memory_is_kept():
     (kept, faults), (_, usual) = (
-        subprocess.run([sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT, mode], capture_output=True, text=True, check=True
+        ).stdout.split()
         for mode in ("keep", "leave")
     )
     assert kept == "True" and 5 * int(faults) < int(usual)

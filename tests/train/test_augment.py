@@ -18,7 +18,9 @@ def by_loop(images, crops, pad):
     return out
 
 
-@pytest.mark.parametrize(("shape", "pad"), [((40, 8, 8, 1), 4), ((40, 6, 9, 3), 2), ((3, 5, 5, 2), 0)])
+@pytest.mark.parametrize(
+    ("shape", "pad"), [((40, 8, 8, 1), 4), ((40, 6, 9, 3), 2), ((3, 5, 5, 2), 0)]
+)
 def test_equals_a_loop_over_pixels(shape, pad):
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     crops = draw(jax.random.key(1), shape[0], pad)
@@ -32,7 +34,9 @@ def test_offsets_and_flips_are_uniform_and_independent():
     np.add.at(cells, tuple(np.asarray(x, int) for x in crops), 1)
     expected = 20_000 / cells.size
     chi_squared = ((cells - expected) ** 2 / expected).sum()
-    assert abs(chi_squared - 161) < 5 * (2 * 161) ** 0.5  # 161 degrees of freedom; a dependence gives thousands
+    assert (
+        abs(chi_squared - 161) < 5 * (2 * 161) ** 0.5
+    )  # 161 degrees of freedom; a dependence gives thousands
 
 
 def test_the_middle_crop_without_flip_is_the_image_and_so_is_no_key():

@@ -26,7 +26,10 @@ class Layer(NamedTuple):
 
 def state(seed):
     w = jax.random.normal(jax.random.key(seed), (30, 40))
-    return {"step": jnp.int32(seed), "layers": (Layer(w, ()), Layer(w.astype(jnp.bfloat16), (w[0], w[1] > 0)))}
+    return {
+        "step": jnp.int32(seed),
+        "layers": (Layer(w, ()), Layer(w.astype(jnp.bfloat16), (w[0], w[1] > 0))),
+    }
 
 
 def saved(directory, steps=(10, 20, 30)):
@@ -50,7 +53,10 @@ def assert_same(found, expected):
 
 def data_files(directory, step):
     """The files of a checkpoint, the largest (which holds the weights) first."""
-    return sorted((p for p in (directory / str(step)).rglob("*") if p.is_file()), key=lambda p: -p.stat().st_size)
+    return sorted(
+        (p for p in (directory / str(step)).rglob("*") if p.is_file()),
+        key=lambda p: -p.stat().st_size,
+    )
 
 
 def test_the_newest_comes_back_with_every_bit_and_the_same_tree(tmp_path):
@@ -76,7 +82,10 @@ def test_the_state_may_be_donated_while_it_is_being_written(tmp_path):
 
 def test_a_restored_state_is_placed_as_the_one_given_and_compiles_nothing_new(tmp_path):
     like = jax.jit(lambda: state(0))()
-    step = jax.jit(lambda x: jax.tree.map(lambda leaf: leaf + 1 if leaf.dtype != bool else leaf, x), donate_argnums=0)
+    step = jax.jit(
+        lambda x: jax.tree.map(lambda leaf: leaf + 1 if leaf.dtype != bool else leaf, x),
+        donate_argnums=0,
+    )
     step(jax.jit(lambda: state(0))())
     found, _ = restored(saved(tmp_path), like)
     step(found)
@@ -114,9 +123,15 @@ def test_a_damaged_newest_falls_back_to_the_one_before_and_says_so(tmp_path, dam
     found, lines = restored(tmp_path)
     assert_same(found, state(20))
     (line,) = lines
-    assert "checkpoint of step 30 is damaged" in line and "continuing from step 20" in line and "\n" not in line
+    assert (
+        "checkpoint of step 30 is damaged" in line
+        and "continuing from step 20" in line
+        and "\n" not in line
+    )
     assert capfd.readouterr() == ("", "")  # orbax does not chatter
-    with Checkpoints(tmp_path, warn=lines.append) as checkpoints:  # the run goes on and writes step 30 again
+    with Checkpoints(
+        tmp_path, warn=lines.append
+    ) as checkpoints:  # the run goes on and writes step 30 again
         checkpoints.save(30, state(31))
     assert_same(restored(tmp_path)[0], state(31))
     assert len(lines) == 1
@@ -144,7 +159,11 @@ def test_both_damaged_starts_anew_and_says_so(tmp_path):
 
 def test_a_state_of_another_net_is_refused_and_nothing_is_set_aside(tmp_path):
     saved(tmp_path)
-    for other in ({"step": jnp.int32(0)}, {**state(0), "step": jnp.zeros(3)}, {**state(0), "more": jnp.zeros(3)}):
+    for other in (
+        {"step": jnp.int32(0)},
+        {**state(0), "step": jnp.zeros(3)},
+        {**state(0), "more": jnp.zeros(3)},
+    ):
         with pytest.raises(CheckpointError, match="does not fit this net") as error:
             restored(tmp_path, other)
         assert "\n" not in str(error.value)
@@ -174,7 +193,9 @@ def test_other_files_in_the_directory_survive(tmp_path):
     (tmp_path / "folder" / "30").write_text("mine too")
     found, lines = restored(saved(tmp_path, steps=(10, 20, 30, 40)))
     assert_same(found, state(40))
-    assert (tmp_path / "notes.txt").read_text() == "mine" and (tmp_path / "folder" / "30").read_text() == "mine too"
+    assert (tmp_path / "notes.txt").read_text() == "mine" and (
+        tmp_path / "folder" / "30"
+    ).read_text() == "mine too"
 
 
 def test_a_file_where_the_directory_should_be_is_one_clear_error(tmp_path):
@@ -212,15 +233,25 @@ def test_a_full_disk_is_one_clear_error_and_the_earlier_checkpoints_stay(tmp_pat
         capture_output=True,
         text=True,
         timeout=60,
-        env={**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"},  # the tests' own, which cannot be written either
+        env={
+            **os.environ,
+            "JAX_ENABLE_COMPILATION_CACHE": "false",
+        },  # the tests' own, which cannot be written either
     )
     assert full.returncode == 0, full.stderr
     assert full.stderr == ""
-    assert full.stdout.count("\n") == 1 and "cannot write a checkpoint" in full.stdout and "make room" in full.stdout
+    assert (
+        full.stdout.count("\n") == 1
+        and "cannot write a checkpoint" in full.stdout
+        and "make room" in full.stdout
+    )
     found, lines = restored(tmp_path, like)
     assert int(found["step"]) == 20 and lines == []
     chex.assert_trees_all_equal(found["w"], weights)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["10", "20"]  # what was half written is cleaned up
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "10",
+        "20",
+    ]  # what was half written is cleaned up
 
 
 FAILED, LEFT = "Task exception was never retrieved", "Task was destroyed but it is pending!"
@@ -234,19 +265,31 @@ FAILED, LEFT = "Task exception was never retrieved", "Task was destroyed but it 
         (ROOT, "x", [FAILED, LEFT]),
     ],
 )
-def test_tasks_that_orbax_leaves_behind_are_silent_and_others_are_not(tmp_path, caplog, folder, file, told):
-    source = f"async def fail():\n    raise OSError({file!r})\nasync def wait(event):\n    await event.wait()"
+def test_tasks_that_orbax_leaves_behind_are_silent_and_others_are_not(
+    tmp_path, caplog, folder, file, told
+):
+    source = (
+        f"async def fail():\n    raise OSError({file!r})\nasync def wait(event):\n    await"
+        " event.wait()"
+    )
     scope = {}
-    exec(compile(source, str(folder / "writer.py"), "exec"), scope)  # asyncio tells a task by the file of its coroutine
+    exec(
+        compile(source, str(folder / "writer.py"), "exec"), scope
+    )  # asyncio tells a task by the file of its coroutine
     with Checkpoints(tmp_path):
         loop = asyncio.new_event_loop()
-        tasks = [loop.create_task(scope["wait"](asyncio.Event())), *(loop.create_task(scope["fail"]()) for _ in range(2))]
+        tasks = [
+            loop.create_task(scope["wait"](asyncio.Event())),
+            *(loop.create_task(scope["fail"]()) for _ in range(2)),
+        ]
         with pytest.raises(OSError):
             loop.run_until_complete(tasks[1])  # the first failure ends the loop, as in orbax
         loop.close()
         del tasks
         gc.collect()
-    lines = [record.getMessage().splitlines()[0] for record in caplog.records if record.name == "asyncio"]
+    lines = [
+        record.getMessage().splitlines()[0] for record in caplog.records if record.name == "asyncio"
+    ]
     assert sorted(lines) == told
 
 

@@ -8,8 +8,16 @@ import numpy as np
 import optax
 import pytest
 
-from deepseq.nets.language_model import GRU, LSTM, language_model
-from deepseq.train.language import Chunk, chunk_gradient, chunks, evaluate, steps_per_epoch, surprise, zero_carry
+from deepseq.nets.sequences.language_model import GRU, LSTM, language_model
+from deepseq.train.language import (
+    Chunk,
+    chunk_gradient,
+    chunks,
+    evaluate,
+    steps_per_epoch,
+    surprise,
+    zero_carry,
+)
 from deepseq.train.stream import begin, stream_step
 
 NET = language_model(7, GRU, embedding=3, hidden=5, layers=2)
@@ -42,7 +50,9 @@ def test_chunks_walk_through_the_streams_and_begin_anew():
         assert found.key == jax.random.fold_in(jax.random.key(3), t)
 
 
-@pytest.mark.parametrize(("symbols", "batch", "unroll"), [(10, 4, 3), (10, 0, 3), (10, 2, 0), (0, 1, 1), (10, 11, 1)])
+@pytest.mark.parametrize(
+    ("symbols", "batch", "unroll"), [(10, 4, 3), (10, 0, 3), (10, 2, 0), (0, 1, 1), (10, 11, 1)]
+)
 def test_a_text_too_short(symbols, batch, unroll):
     with pytest.raises(ValueError, match="too few"):
         steps_per_epoch(symbols, batch, unroll)
@@ -81,7 +91,11 @@ def test_a_fresh_chunk_begins_at_zero():
     noise = jax.tree.map(lambda s: s + 9.0, zero_carry(NET.apply, PARAMS, 4))
     fresh, zero, kept = (
         chunk_gradient(NET.apply)(PARAMS, carry, chunk._replace(fresh=np.asarray(flag)))[0][0]
-        for carry, flag in ((noise, True), (zero_carry(NET.apply, PARAMS, 4), False), (noise, False))
+        for carry, flag in (
+            (noise, True),
+            (zero_carry(NET.apply, PARAMS, 4), False),
+            (noise, False),
+        )
     )
     assert fresh == zero != kept
 
@@ -97,7 +111,9 @@ def test_evaluate_counts_every_symbol_once(streams, unroll):
 
 
 def test_evaluate_needs_something_to_predict():
-    assert evaluate(NET.apply)(PARAMS, TEXT[:2]) == pytest.approx(nats_by_loop(PARAMS, TEXT[:2])[0], rel=1e-5)
+    assert evaluate(NET.apply)(PARAMS, TEXT[:2]) == pytest.approx(
+        nats_by_loop(PARAMS, TEXT[:2])[0], rel=1e-5
+    )
     for short in (TEXT[:1], TEXT[:0]):
         with pytest.raises(ValueError, match="nothing to predict"):
             evaluate(NET.apply)(PARAMS, short)
@@ -109,7 +125,10 @@ def test_learns_a_periodic_text_to_its_entropy():
     net, optimizer = language_model(4, LSTM, embedding=4, hidden=8), optax.adam(3e-2)
     params = net.init(jax.random.key(0))
     state = begin(params, optimizer, zero_carry(net.apply, params, 4))
-    step, chunk = jax.jit(stream_step(chunk_gradient(net.apply), optimizer)), chunks(text, 4, 10, jax.random.key(1))
+    step, chunk = (
+        jax.jit(stream_step(chunk_gradient(net.apply), optimizer)),
+        chunks(text, 4, 10, jax.random.key(1)),
+    )
     losses = []
     for t in range(120):
         state, metrics = step(state, chunk(t))
@@ -121,6 +140,14 @@ def test_learns_a_periodic_text_to_its_entropy():
 def test_every_platform():
     optimizer = optax.sgd(1.0)
     state = jax.eval_shape(lambda p: begin(p, optimizer, zero_carry(NET.apply, p, 4)), PARAMS)
-    chunk = Chunk(*(jax.ShapeDtypeStruct((6, 4), jnp.int32) for _ in range(2)), jnp.array(True), jax.random.key(0))
+    chunk = Chunk(
+        *(jax.ShapeDtypeStruct((6, 4), jnp.int32) for _ in range(2)),
+        jnp.array(True),
+        jax.random.key(0),
+    )
     step = jax.jit(stream_step(chunk_gradient(NET.apply), optimizer))
-    assert jax.export.export(step, platforms=["cpu", "cuda", "tpu"])(state, chunk).platforms == ("cpu", "cuda", "tpu")
+    assert jax.export.export(step, platforms=["cpu", "cuda", "tpu"])(state, chunk).platforms == (
+        "cpu",
+        "cuda",
+        "tpu",
+    )

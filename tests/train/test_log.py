@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 def test_what_is_written_is_read_and_every_line_is_standard_json(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    records = [{"net": "a", "step": 1, "loss": 0.1 + 0.2, "none": None}, {"layers": [1.5, [2, 3]], "in": {"x": 1}}]
+    records = [
+        {"net": "a", "step": 1, "loss": 0.1 + 0.2, "none": None},
+        {"layers": [1.5, [2, 3]], "in": {"x": 1}},
+    ]
     for record in records:
         log.write(path, record)
     log.sync(path)
@@ -24,7 +27,9 @@ def test_what_is_written_is_read_and_every_line_is_standard_json(tmp_path):
     def refuse(token):
         raise AssertionError(token)
 
-    assert [json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines()] == records
+    assert [
+        json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines()
+    ] == records
 
 
 def test_what_is_not_finite_survives_as_a_string(tmp_path):
@@ -32,7 +37,11 @@ def test_what_is_not_finite_survives_as_a_string(tmp_path):
     log.write(path, {"a": float("nan"), "b": [np.inf, -np.inf], "c": jnp.array([jnp.nan, 1.0])})
     assert json.loads(path.read_text()) == {"a": "nan", "b": ["inf", "-inf"], "c": ["nan", 1.0]}
     (record,) = log.read(path)
-    assert math.isnan(record["a"]) and record["b"] == [math.inf, -math.inf] and math.isnan(record["c"][0])
+    assert (
+        math.isnan(record["a"])
+        and record["b"] == [math.inf, -math.inf]
+        and math.isnan(record["c"][0])
+    )
 
 
 def test_arrays_become_lists_and_keep_every_bit(tmp_path):
@@ -46,7 +55,11 @@ def test_arrays_become_lists_and_keep_every_bit(tmp_path):
 def test_a_torn_last_line_is_not_read_and_is_gone_with_the_next_write(tmp_path):
     path = tmp_path / "metrics.jsonl"
     log.write(path, {"step": 1})
-    for torn in (b'{"st', b"{", b'{"step": 2}'):  # without its newline even a whole object may be the front of another
+    for torn in (
+        b'{"st',
+        b"{",
+        b'{"step": 2}',
+    ):  # without its newline even a whole object may be the front of another
         path.write_bytes(b'{"step": 1}\n' + torn)
         assert log.read(path) == [{"step": 1}]
         log.write(path, {"step": 3})
@@ -58,7 +71,9 @@ def test_a_torn_last_line_is_not_read_and_is_gone_with_the_next_write(tmp_path):
 
 def test_truncate_keeps_the_bytes_of_what_it_keeps(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"net":"a", "step":1}\n{"net": "b", "step": 2.50}\n{"net": "a", "step": 3}\n{"torn')
+    path.write_bytes(
+        b'{"net":"a", "step":1}\n{"net": "b", "step": 2.50}\n{"net": "a", "step": 3}\n{"torn'
+    )
     log.truncate(path, lambda record: record["net"] == "b" or record["step"] <= 1)
     assert path.read_bytes() == b'{"net":"a", "step":1}\n{"net": "b", "step": 2.50}\n'
     assert list(tmp_path.iterdir()) == [path]
@@ -85,6 +100,9 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path):
     )
     command = [sys.executable, "-c", code, str(path)]
     limited = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "cannot write the log (File too large); make room" in limited.stdout and str(path) in limited.stdout
+    assert (
+        "cannot write the log (File too large); make room" in limited.stdout
+        and str(path) in limited.stdout
+    )
     assert limited.stdout.count("\n") == 1
     assert log.read(path) == [{"text": "x" * 100}] * 8  # 113 bytes each

@@ -72,7 +72,9 @@ def test_a_run_goes_on_where_it_stopped_and_its_log_is_cut_to_there(tmp_path):
         seen.append(t)
         return jnp.float32(t)
 
-    with pytest.raises(Interrupted, match="net=a: interrupted at step 7; run the same command again"):
+    with pytest.raises(
+        Interrupted, match="net=a: interrupted at step 7; run the same command again"
+    ):
         run(tmp_path, batches=batches, every=2, stopping=lambda: len(seen) == 7)
     assert [r["step"] for r in records(tmp_path)] == [4, 2, 4, 6]
     seen.clear()
@@ -85,7 +87,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_after_its_record(tmp_path):
     for _ in range(2):  # the second time it continues from step 4 and finds the same
         with pytest.raises(Diverged) as error:
             run(tmp_path, batches=lambda t: jnp.float32(np.nan if t == 6 else t))
-        assert str(error.value) == "net=a: the loss is not finite at step 8; lower the learning rate or warm up"
+        assert (
+            str(error.value)
+            == "net=a: the loss is not finite at step 8; lower the learning rate or warm up"
+        )
         assert (error.value.step, error.value.tag) == (8, {"net": "a"})
         assert [r["step"] for r in records(tmp_path)] == [4, 8]
         assert np.isnan(records(tmp_path)[-1]["loss"])
@@ -94,9 +99,15 @@ def test_a_loss_that_is_not_finite_stops_the_run_after_its_record(tmp_path):
 
 def test_the_host_does_not_run_far_ahead_of_the_device(tmp_path, monkeypatch):
     events = []
-    monkeypatch.setattr(jax, "block_until_ready", lambda metrics: events.append(int(metrics["loss"])))
-    run(tmp_path, steps=30, every=30, save_every=30, tick=lambda done: events.append(("done", done)))
-    assert events.index(2) < events.index(("done", 11))  # step 2 is waited for before step 11 counts as taken
+    monkeypatch.setattr(
+        jax, "block_until_ready", lambda metrics: events.append(int(metrics["loss"]))
+    )
+    run(
+        tmp_path, steps=30, every=30, save_every=30, tick=lambda done: events.append(("done", done))
+    )
+    assert events.index(2) < events.index(
+        ("done", 11)
+    )  # step 2 is waited for before step 11 counts as taken
 
 
 @pytest.mark.parametrize("every,save_every", [(4, 6), (4, 0), (0, 4), (4, 2)])
@@ -107,7 +118,9 @@ def test_grids_that_do_not_fit_are_refused(tmp_path, every, save_every):
 
 def test_a_checkpoint_beyond_the_steps_is_refused(tmp_path):
     run(tmp_path, steps=8)
-    with pytest.raises(ValueError, match="net=a: the checkpoint is of step 8, beyond the 4 asked for"):
+    with pytest.raises(
+        ValueError, match="net=a: the checkpoint is of step 8, beyond the 4 asked for"
+    ):
         run(tmp_path, steps=4)
     assert len(records(tmp_path)) == 2
 
@@ -136,10 +149,14 @@ def test_a_signal_sets_the_flag_and_the_usual_handlers_come_back(number):
 
 
 def test_a_second_ctrl_c_is_immediate():
-    found = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background ignores Ctrl-C
+    found = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's job in the background ignores Ctrl-C
     try:
         with pytest.raises(KeyboardInterrupt), interruption():
-            signal.raise_signal(signal.SIGINT)  # to this thread: two sent to the process can arrive as one
+            signal.raise_signal(
+                signal.SIGINT
+            )  # to this thread: two sent to the process can arrive as one
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, found)
@@ -149,10 +166,19 @@ def test_the_log_is_on_the_disk_before_a_checkpoint_is_begun(tmp_path, monkeypat
     events = []
     monkeypatch.setattr(metrics_log, "sync", lambda path: events.append("sync"))
     checkpoints = SimpleNamespace(
-        restore=lambda like: None, save=lambda step, state: events.append(step), wait=lambda: events.append("wait")
+        restore=lambda like: None,
+        save=lambda step, state: events.append(step),
+        wait=lambda: events.append("wait"),
     )
     fit(
-        step, State(jnp.int32(0), jnp.float32(0)), jnp.float32, steps=6, every=2, save_every=4,
-        log=tmp_path / "metrics.jsonl", tag={}, checkpoints=checkpoints,
-    )  # fmt: skip
+        step,
+        State(jnp.int32(0), jnp.float32(0)),
+        jnp.float32,
+        steps=6,
+        every=2,
+        save_every=4,
+        log=tmp_path / "metrics.jsonl",
+        tag={},
+        checkpoints=checkpoints,
+    )
     assert events == ["sync", 4, "sync", 6, "wait"]

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepseq.train.losses import cross_entropy, misclassified, smoothed_cross_entropy, squared_error, with_auxiliary
+from deepseq.train.losses import (
+    cross_entropy,
+    misclassified,
+    smoothed_cross_entropy,
+    squared_error,
+    with_auxiliary,
+)
 
 
 def test_cross_entropy_equals_the_formula_in_numpy():
@@ -13,7 +19,9 @@ def test_cross_entropy_equals_the_formula_in_numpy():
     logits, labels = rng.normal(size=(9, 5)) * 10, rng.integers(0, 5, 9)
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     found = cross_entropy(jnp.float32(logits), jnp.array(labels))
-    np.testing.assert_allclose(found, [-np.log(p[i, labels[i]]) for i in range(9)], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        found, [-np.log(p[i, labels[i]]) for i in range(9)], rtol=1e-5, atol=1e-6
+    )
 
 
 def test_cross_entropy_of_huge_logits_is_finite_and_its_gradient_is_softmax_minus_one_hot():
@@ -38,13 +46,19 @@ def test_smoothed_cross_entropy_is_that_with_the_smoothed_label(smoothing):
     logits, labels = rng.normal(size=(9, 5)) * 5, rng.integers(0, 5, 9)
     q = (1 - smoothing) * np.eye(5)[labels] + smoothing / 5
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    found, pull = jax.vjp(lambda z: smoothed_cross_entropy(z, jnp.array(labels), smoothing), jnp.float32(logits))
+    found, pull = jax.vjp(
+        lambda z: smoothed_cross_entropy(z, jnp.array(labels), smoothing), jnp.float32(logits)
+    )
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, -(q * np.log(p)).sum(1), rtol=1e-5)
     np.testing.assert_allclose(pull(jnp.ones(9))[0], p - q, atol=1e-6)
-    least = jnp.log(jnp.array(q + 1e-12))  # no logits do better than log q, and those only as well as q's entropy
+    least = jnp.log(
+        jnp.array(q + 1e-12)
+    )  # no logits do better than log q, and those only as well as q's entropy
     entropy = -(q * np.log(q + 1e-12)).sum(1)
-    np.testing.assert_allclose(smoothed_cross_entropy(least, jnp.array(labels), smoothing), entropy, atol=1e-5)
+    np.testing.assert_allclose(
+        smoothed_cross_entropy(least, jnp.array(labels), smoothing), entropy, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
@@ -53,9 +67,13 @@ def test_smoothed_cross_entropy_equals_torch(smoothing):
     rng = np.random.default_rng(1)
     logits, labels = np.float32(rng.normal(size=(7, 11)) * 5), rng.integers(0, 11, 7)
     z = torch.from_numpy(logits).requires_grad_()
-    loss = torch.nn.functional.cross_entropy(z, torch.from_numpy(labels), label_smoothing=smoothing, reduction="none")
+    loss = torch.nn.functional.cross_entropy(
+        z, torch.from_numpy(labels), label_smoothing=smoothing, reduction="none"
+    )
     loss.sum().backward()
-    found, pull = jax.vjp(lambda z: smoothed_cross_entropy(z, jnp.array(labels), smoothing), jnp.array(logits))
+    found, pull = jax.vjp(
+        lambda z: smoothed_cross_entropy(z, jnp.array(labels), smoothing), jnp.array(logits)
+    )
     np.testing.assert_allclose(found, loss.detach().numpy(), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(pull(jnp.ones(7))[0], z.grad.numpy(), atol=1e-6)
 
@@ -65,7 +83,9 @@ def test_smoothing_is_a_fraction_and_its_label_exists():
         with pytest.raises(ValueError, match="from 0 to 1"):
             smoothed_cross_entropy(jnp.zeros((1, 3)), jnp.array([0]), smoothing)
     assert np.isnan(smoothed_cross_entropy(jnp.zeros((2, 3)), jnp.array([3, -1]), 0.1)).all()
-    np.testing.assert_allclose(smoothed_cross_entropy(jnp.array([[1e4, 0.0]]), jnp.array([0]), 0.1), 500)
+    np.testing.assert_allclose(
+        smoothed_cross_entropy(jnp.array([[1e4, 0.0]]), jnp.array([0]), 0.1), 500
+    )
 
 
 def test_misclassified_takes_the_first_of_equals():
@@ -74,7 +94,13 @@ def test_misclassified_takes_the_first_of_equals():
 
 
 @pytest.mark.parametrize(
-    "f", [cross_entropy, misclassified, squared_error, functools.partial(smoothed_cross_entropy, smoothing=0.1)]
+    "f",
+    [
+        cross_entropy,
+        misclassified,
+        squared_error,
+        functools.partial(smoothed_cross_entropy, smoothing=0.1),
+    ],
 )
 def test_wrong_shapes_and_types_are_refused(f):
     for labels in (jnp.zeros(3, int), jnp.zeros((2, 1), int), jnp.zeros(2)):
@@ -84,12 +110,19 @@ def test_wrong_shapes_and_types_are_refused(f):
 
 def test_auxiliary_classifiers_count_by_their_weight():
     rng = np.random.default_rng(3)
-    logits, labels = [jnp.float32(rng.normal(size=(5, 4))) for _ in range(3)], jnp.array([0, 1, 2, 3, 0])
+    logits, labels = (
+        [jnp.float32(rng.normal(size=(5, 4))) for _ in range(3)],
+        jnp.array([0, 1, 2, 3, 0]),
+    )
     each = [cross_entropy(z, labels) for z in logits]
-    np.testing.assert_allclose(with_auxiliary(0.5)(logits, labels), each[0] + 0.5 * (each[1] + each[2]), rtol=1e-6)
+    np.testing.assert_allclose(
+        with_auxiliary(0.5)(logits, labels), each[0] + 0.5 * (each[1] + each[2]), rtol=1e-6
+    )
 
 
 def test_squared_error_of_targets_one_and_minus_one():
     outputs = jnp.array([[1.0, -1.0, -1.0], [0.0, 0.5, -1.0]])
-    np.testing.assert_allclose(squared_error(outputs, jnp.array([0, 1])), [0, (1 + 0.25 + 0) / 3], rtol=1e-6)
+    np.testing.assert_allclose(
+        squared_error(outputs, jnp.array([0, 1])), [0, (1 + 0.25 + 0) / 3], rtol=1e-6
+    )
     assert np.isnan(squared_error(outputs, jnp.array([3, -1]))).all()

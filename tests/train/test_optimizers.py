@@ -42,7 +42,9 @@ def test_equals_torch_at_a_constant_rate():
     for g in GRADIENTS:
         w.grad = torch.tensor(g, dtype=torch.float32)
         optimizer.step()
-    np.testing.assert_allclose(ours(sgd(0.1, momentum=0.9, decay=0.02)), w.detach().numpy(), rtol=1e-5)
+    np.testing.assert_allclose(
+        ours(sgd(0.1, momentum=0.9, decay=0.02)), w.detach().numpy(), rtol=1e-5
+    )
 
 
 def test_the_papers_schedule_at_its_boundaries():
@@ -58,7 +60,12 @@ def test_no_drops_and_no_warm_up_is_a_constant_rate():
     assert {float(rate(t)) for t in range(10)} == {float(np.float32(0.3))}
 
 
-OUT_OF_ORDER = [{"drops": (0.75, 0.5)}, {"drops": (1.5,)}, {"warmup_steps": 60}, {"warmup_steps": -1}]
+OUT_OF_ORDER = [
+    {"drops": (0.75, 0.5)},
+    {"drops": (1.5,)},
+    {"warmup_steps": 60},
+    {"warmup_steps": -1},
+]
 
 
 @pytest.mark.parametrize("wrong", OUT_OF_ORDER)
@@ -72,7 +79,9 @@ def test_noam_is_the_papers_formula_with_steps_from_one():
     steps = np.array([1, 2, 100, 3999, 4000, 4001, 100_000])
     expected = 512**-0.5 * np.minimum(steps**-0.5, steps * 4000**-1.5)
     np.testing.assert_allclose([rate(t - 1) for t in steps], expected, rtol=1e-6)
-    np.testing.assert_allclose(rate(jnp.int32(3999)), (512 * 4000) ** -0.5, rtol=1e-6)  # the peak, about 7e-4
+    np.testing.assert_allclose(
+        rate(jnp.int32(3999)), (512 * 4000) ** -0.5, rtol=1e-6
+    )  # the peak, about 7e-4
     assert max(rate(t) for t in range(3990, 4010)) == rate(3999)
 
 

@@ -43,7 +43,9 @@ def test_any_step_in_any_order_gives_the_same_batch_as_from_the_start():
     for t in (6, 2, 8, 7):
         found = again(t)
         np.testing.assert_array_equal(found.labels, expected[t].labels)
-        np.testing.assert_array_equal(jax.random.key_data(found.key), jax.random.key_data(expected[t].key))
+        np.testing.assert_array_equal(
+            jax.random.key_data(found.key), jax.random.key_data(expected[t].key)
+        )
 
 
 def test_seeds_differ_in_order_and_keys():

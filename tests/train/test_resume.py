@@ -1,4 +1,6 @@
-"""Runs survive: killed at any instant and continued, a run ends with the same log and the same bits."""
+"""Runs survive: killed at any instant and continued, a run ends with the same log and the same
+bits.
+"""
 
 import os
 import random
@@ -20,7 +22,12 @@ def start(directory, *args):
     command = [sys.executable, "-W", "error", str(SCRIPT), str(directory), *map(str, args)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -33,7 +40,9 @@ def finish(directory):
 
 def read(directory):
     states = [dict(np.load(directory / f"state-{seed}.npz")) for seed in range(2)]
-    return (directory / "metrics.jsonl").read_bytes(), [x.tobytes() for state in states for x in state.values()]
+    return (directory / "metrics.jsonl").read_bytes(), [
+        x.tobytes() for state in states for x in state.values()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +57,8 @@ def test_killed_at_random_instants_ends_with_the_same_bits(tmp_path, undisturbed
     instants = random.Random(0)
     for _ in range(4):
         process = start(tmp_path, 0.02)
-        process.stdout.readline()  # after the first step, or at the end if there was nothing left to do
+        # after the first step, or at the end if there was nothing left to do
+        process.stdout.readline()
         time.sleep(instants.uniform(0.0, 0.8))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -64,7 +74,11 @@ def test_terminated_stops_cleanly_and_continues(tmp_path, undisturbed):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert errors.count("\n") == 1 and "interrupted at step" in errors and "run the same command again" in errors
+    assert (
+        errors.count("\n") == 1
+        and "interrupted at step" in errors
+        and "run the same command again" in errors
+    )
     before = (tmp_path / "metrics.jsonl").read_bytes()
     assert before and read(undisturbed)[0].startswith(before)  # whole records, none lost
     finish(tmp_path)

@@ -14,7 +14,11 @@ LABELS = RNG.integers(0, 4, 50).astype(np.int32)
 
 
 def init(key):
-    return {"w": jax.random.normal(key, (6, 4)) / 2, "zero": jnp.zeros(6), "also_zero": jnp.zeros(6)}
+    return {
+        "w": jax.random.normal(key, (6, 4)) / 2,
+        "zero": jnp.zeros(6),
+        "also_zero": jnp.zeros(6),
+    }
 
 
 def apply(params, x, *, running, key):
@@ -30,7 +34,9 @@ def prepare(key, pixels):
 
 def batch(t, size=8):
     index = slice(t * size, (t + 1) * size)
-    return Batch(jnp.array(IMAGES[index]), jnp.array(LABELS[index]), jax.random.fold_in(jax.random.key(9), t))
+    return Batch(
+        jnp.array(IMAGES[index]), jnp.array(LABELS[index]), jax.random.fold_in(jax.random.key(9), t)
+    )
 
 
 def numpy_step(params, running, x, labels, lr, momentum):
@@ -55,7 +61,9 @@ def test_steps_equal_the_same_steps_in_numpy():
     params, running = jax.device_get(state.params), None
     for t in range(4):
         x = np.asarray(prepare(jax.random.split(batch(t).key)[0], batch(t).images), np.float64)
-        params, running, loss, error = numpy_step(params, running, x, np.asarray(batch(t).labels), 0.5, 0.8)
+        params, running, loss, error = numpy_step(
+            params, running, x, np.asarray(batch(t).labels), 0.5, 0.8
+        )
         state, metrics = step(state, batch(t))
         assert int(state.step) == t + 1
         np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
@@ -126,10 +134,14 @@ def test_augmentation_and_net_draw_from_different_keys():
 def test_evaluation_equals_the_mean_over_the_set_for_any_size(total):
     params = jax.device_get(init(jax.random.key(0)))
     running = np.full(6, 0.4, np.float32)
-    found = evaluate(apply, prepare=prepare, batch_size=16)(params, running, IMAGES[:total], LABELS[:total])
+    found = evaluate(apply, prepare=prepare, batch_size=16)(
+        params, running, IMAGES[:total], LABELS[:total]
+    )
     logits = (IMAGES[:total].reshape(total, -1) / 255 - 0.4) @ params["w"]
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(found["loss"], -np.log(p[np.arange(total), LABELS[:total]]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        found["loss"], -np.log(p[np.arange(total), LABELS[:total]]).mean(), rtol=1e-5
+    )
     assert found["error"] == pytest.approx((logits.argmax(1) != LABELS[:total]).mean(), abs=1e-9)
 
 
@@ -144,10 +156,18 @@ def test_what_fills_the_last_batch_does_not_count_even_if_infinite():
     images = np.concatenate([IMAGES[:3], IMAGES[3:4]])
 
     def infinite_for_many(params, x, *, running, key):
-        return jnp.where(jnp.arange(len(x))[:, None] >= 4, jnp.array([jnp.inf, 0, 0, 0]), jnp.zeros(4)), ()
+        return (
+            jnp.where(
+                jnp.arange(len(x))[:, None] >= 4, jnp.array([jnp.inf, 0, 0, 0]), jnp.zeros(4)
+            ),
+            (),
+        )
 
     f = evaluate(infinite_for_many, prepare=prepare, batch_size=16)
-    assert f((), (), images, np.zeros(4, np.int32)) == {"loss": pytest.approx(np.log(4)), "error": 0.0}
+    assert f((), (), images, np.zeros(4, np.int32)) == {
+        "loss": pytest.approx(np.log(4)),
+        "error": 0.0,
+    }
 
 
 def test_an_empty_set_is_refused():

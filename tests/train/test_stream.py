@@ -34,13 +34,18 @@ def loss(logits, bits):
 
 
 def start(optimizer, hidden=16, batch=8):
-    params = {"cell": R.gru_init(jax.random.key(0), 1, hidden), "w": jax.random.normal(jax.random.key(1), (hidden, 1))}
+    params = {
+        "cell": R.gru_init(jax.random.key(0), 1, hidden),
+        "w": jax.random.normal(jax.random.key(1), (hidden, 1)),
+    }
     return begin(params, optimizer, jnp.zeros((batch, hidden)))
 
 
 def chunks(count, steps, lag=2):
     data = tasks.echo(0, 8, count * steps, lag)
-    return Chunk(*(a.reshape(count, steps, *a.shape[1:]) for a in (data.xs, data.targets.astype(np.float32))))
+    return Chunk(
+        *(a.reshape(count, steps, *a.shape[1:]) for a in (data.xs, data.targets.astype(np.float32)))
+    )
 
 
 def test_a_step_is_the_update_by_hand():
@@ -57,10 +62,16 @@ def test_a_step_is_the_update_by_hand():
 
     params, carry = state.params, state.carry
     for n, ours in enumerate((one, two)):
-        (value, carry), g = jax.value_and_grad(mean, has_aux=True)(params, carry, jax.tree.map(lambda a, n=n: a[n], data))
+        (value, carry), g = jax.value_and_grad(mean, has_aux=True)(
+            params, carry, jax.tree.map(lambda a, n=n: a[n], data)
+        )
         params = jax.tree.map(lambda p, d: p - 0.5 * d, params, g)
         theirs = params, carry
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), (ours.params, ours.carry), theirs)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+            (ours.params, ours.carry),
+            theirs,
+        )
         if n == 0:
             np.testing.assert_allclose(metrics["loss"], value, rtol=1e-6)
             np.testing.assert_allclose(metrics["gradient_norm"], optax.tree.norm(g), rtol=1e-5)
@@ -70,5 +81,9 @@ def test_a_step_is_the_update_by_hand():
 def test_learns_an_echo_across_the_stream():
     optimizer = optax.adam(1e-2)
     step = stream_step(gradient, optimizer)
-    _, metrics = jax.jit(lambda state, data: jax.lax.scan(step, state, data))(start(optimizer), chunks(300, 10))
-    assert metrics["loss"][:10].mean() > 0.6 and metrics["loss"][-10:].mean() < 0.1  # ln 2 is guessing
+    _, metrics = jax.jit(lambda state, data: jax.lax.scan(step, state, data))(
+        start(optimizer), chunks(300, 10)
+    )
+    assert (
+        metrics["loss"][:10].mean() > 0.6 and metrics["loss"][-10:].mean() < 0.1
+    )  # ln 2 is guessing

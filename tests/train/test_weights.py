@@ -1,4 +1,6 @@
-"""Weights in files: what was saved is loaded, whatever does not fit is listed, and nothing whole is lost."""
+"""Weights in files: what was saved is loaded, whatever does not fit is listed, and nothing whole is
+lost.
+"""
 
 from typing import NamedTuple
 
@@ -16,7 +18,9 @@ class Head(NamedTuple):
 
 
 def tree():
-    return Head(jnp.arange(6.0).reshape(2, 3), jnp.ones(3)), Head(jnp.full((3, 2), 0.5), jnp.arange(2, dtype=jnp.int32))
+    return Head(jnp.arange(6.0).reshape(2, 3), jnp.ones(3)), Head(
+        jnp.full((3, 2), 0.5), jnp.arange(2, dtype=jnp.int32)
+    )
 
 
 SHAPES = jax.eval_shape(tree)
@@ -33,17 +37,36 @@ def test_saved_and_loaded(tmp_path, ending):
 
 
 def test_own_names_are_paths():
-    assert [entry.name for entry in jax.tree.leaves(weights.own_names(tree()))] == ["0.w", "0.b", "1.w", "1.b"]
+    assert [entry.name for entry in jax.tree.leaves(weights.own_names(tree()))] == [
+        "0.w",
+        "0.b",
+        "1.w",
+        "1.b",
+    ]
 
 
 def test_all_that_does_not_fit_is_listed(tmp_path):
     path = tmp_path / "w.npz"
-    np.savez(path, **{"0.w": np.zeros((3, 2)), "1.b": np.zeros(4), "2.b": np.zeros(1), "0.bn.num_batches_tracked": np.array(3)})
+    np.savez(
+        path,
+        **{
+            "0.w": np.zeros((3, 2)),
+            "1.b": np.zeros(4),
+            "2.b": np.zeros(1),
+            "0.bn.num_batches_tracked": np.array(3),
+        },
+    )
     with pytest.raises(ValueError) as error:
         weights.load(path, SHAPES, weights.own_names(SHAPES))
     text = str(error.value)
-    for part in ("w.npz: 5 arrays", "0.w is (3, 2), not (2, 3)", "0.b is missing", "1.w is missing", "1.b is (4,), not (2,)",
-                 "2.b is not of this net"):  # fmt: skip
+    for part in (
+        "w.npz: 5 arrays",
+        "0.w is (3, 2), not (2, 3)",
+        "0.b is missing",
+        "1.w is missing",
+        "1.b is (4,), not (2,)",
+        "2.b is not of this net",
+    ):
         assert part in text
     assert "num_batches" not in text and "\n" not in text
 

@@ -1,4 +1,6 @@
-"""A small study in its own process, for the tests that kill it: python tiny_run.py DIR [seconds of sleep a step]."""
+"""A small study in its own process, for the tests that kill it: python tiny_run.py DIR [seconds of
+sleep a step].
+"""
 
 import sys
 import time
@@ -30,14 +32,18 @@ def apply(params, x, *, running, key):
 
 
 def prepare(key, pixels):
-    return augment.pad_crop_flip(key, augment.normalise(pixels, 1 / 255, jnp.full((8, 8, 1), 0.5)), pad=1)
+    return augment.pad_crop_flip(
+        key, augment.normalise(pixels, 1 / 255, jnp.full((8, 8, 1), 0.5)), pad=1
+    )
 
 
 def main(directory: Path, sleep: float) -> None:
     directory.mkdir(exist_ok=True)
     pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 1), np.uint8)
     labels = (pixels.reshape(100, -1).astype(int).sum(1) % 10).astype(np.int32)
-    optimizer = optimizers.sgd(optimizers.step_decay(0.05, STEPS, warmup_steps=3), momentum=0.9, decay=1e-4)
+    optimizer = optimizers.sgd(
+        optimizers.step_decay(0.05, STEPS, warmup_steps=3), momentum=0.9, decay=1e-4
+    )
     step = training.jit_step(training.train_step(apply, optimizer, prepare=prepare))
     begin = training.initial_state(init, apply, optimizer, (8, 8, 1))
     mean = training.evaluate(apply, prepare=prepare, batch_size=32)
@@ -61,7 +67,9 @@ def main(directory: Path, sleep: float) -> None:
                     steps=STEPS,
                     every=EVERY,
                     save_every=SAVE_EVERY,
-                    observe=lambda state: {"whole_set": mean(state.params, state.running, pixels, labels)},
+                    observe=lambda state: {
+                        "whole_set": mean(state.params, state.running, pixels, labels)
+                    },
                     log=directory / "metrics.jsonl",
                     tag={"seed": seed},
                     checkpoints=checkpoints,

@@ -1,4 +1,6 @@
-"""python run.py ARGUMENTS: experiments.run with the study of this folder, as a user's own study beside the others."""
+"""python run.py ARGUMENTS: experiments.run with the study of this folder, as a user's own study
+beside the others.
+"""
 
 import sys
 from pathlib import Path

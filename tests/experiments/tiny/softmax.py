@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 
 from deepseq.data import digits
+from deepseq.lab import progress
 from deepseq.train import step as training
 from deepseq.train.augment import normalise
 from deepseq.train.checkpoints import Checkpoints
 from deepseq.train.loop import fit, interruption
 from deepseq.train.optimizers import sgd
 from deepseq.train.order import batches
-from experiments import progress
 
 
 def run(config, workdir):
@@ -25,8 +25,13 @@ def run(config, workdir):
     if config.bug:
         raise RuntimeError("a bug in the study")
     optimizer = sgd(config.train.rate, momentum=0.9)
-    net = (lambda key: {"w": jnp.zeros((64, 10))}, lambda p, x, **_: (x.reshape(len(x), 64) @ p["w"], ()))
-    step = training.train_step(net[1], optimizer, prepare=lambda key, x: normalise(x, data.scale, data.mean))
+    net = (
+        lambda key: {"w": jnp.zeros((64, 10))},
+        lambda p, x, **_: (x.reshape(len(x), 64) @ p["w"], ()),
+    )
+    step = training.train_step(
+        net[1], optimizer, prepare=lambda key, x: normalise(x, data.scale, data.mean)
+    )
     step, begin = training.jit_step(step), training.initial_state(*net, optimizer, (8, 8, 1))
     pause = float(os.environ.get("TINY_PAUSE", 0))
     with interruption() as stopping, progress.bar(len(config.seeds) * config.train.steps) as tick:
@@ -59,7 +64,13 @@ def run(config, workdir):
 
 def summarize(config, records):
     last = [record["loss"] for record in records if record["step"] == config.train.steps]
-    claim = {"id": "C-1", "claim": "it learns", "verdict": "holds", "statistic": "loss", "measured": {"loss": last[0]}}
+    claim = {
+        "id": "C-1",
+        "claim": "it learns",
+        "verdict": "holds",
+        "statistic": "loss",
+        "measured": {"loss": last[0]},
+    }
     claim |= {"interval": None, "n": len(last), "expected": "below log 10", "source": "a test"}
     metrics = {"loss": last, "not_computed": float("nan")}
     return {"metrics": metrics, "claims": [claim], "comparison": [], "deviations": []}

@@ -1,0 +1,44 @@
+"""Tokens: their rows in an embedding, and what is said of those that have none."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def look_up(table: Array, tokens: Array, axes: str) -> Array:
+    """Rows of an embedding, one-hot(tokens) E without the product; under ``jit`` NaN for a token
+    outside of the vocabulary.
+
+    Args:
+      table: E, (V, D).
+      tokens: ints with the named ``axes``, say "BT" or "TB".
+
+    Returns:
+      (*tokens.shape, D). ValueError for tokens that are not integers with these axes, or, when
+      concrete, not in 0..V-1.
+    """
+    check_ints("tokens", tokens, axes)
+    check_range("tokens", tokens, 0, table.shape[0] - 1)
+    beyond = jnp.where(
+        tokens < 0, table.shape[0], tokens
+    )  # take counts negative numbers from the end
+    return jnp.take(table, beyond, axis=0, mode="fill")
+
+
+def check_ints(what: str, given: Array, axes: str) -> None:
+    """ValueError for what is not integers with as many axes as are named."""
+    if given.ndim != len(axes) or not jnp.issubdtype(given.dtype, jnp.integer):
+        raise ValueError(
+            f"{what} {given.dtype} {given.shape}, but integers ({', '.join(axes)}) are needed"
+        )
+
+
+def check_range(what: str, given: Array, least: int, most: int) -> None:
+    """ValueError for concrete integers outside of least..most."""
+    if not isinstance(given, jax.core.Tracer) and given.size:
+        known = np.asarray(given)  # waits for the device, once
+        if known.min() < least or known.max() > most:
+            raise ValueError(
+                f"{what} from {known.min()} to {known.max()}, outside of {least}..{most}"
+            )

@@ -1,0 +1,232 @@
+"""Stacks of the Transformer's layers (Vaswani et al. 2017, arXiv 1706.03762, section 3), on any
+batch-major (B, T, D).
+
+``encoder`` is for what is there as a whole (under a causal mask a decoder without a source),
+``decoder`` looks at a memory too, and ``extend`` runs either while it grows, over the keys and
+values it has kept."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from deepseq.nets.blocks import attention
+from deepseq.nets.blocks.attention import MultiHead
+from deepseq.nets.blocks.transformer_layers import (
+    DecoderLayer,
+    EncoderLayer,
+    FeedForward,
+    LayerNorm,
+    Norm,
+    decoder_layer,
+    encoder_layer,
+    growing_layer,
+    layer_norm,
+    post_norm,
+)
+from deepseq.nets.sequences.seq2seq import split
+
+
+class Stack(NamedTuple):
+    """Parameters of layers on top of one another."""
+
+    layers: tuple  # EncoderLayer or DecoderLayer of each level
+    norm: LayerNorm | None  # after the last, where there is one
+
+
+class Cache(NamedTuple):
+    """Keys and values of what a stack has seen. All rows have seen as much, so any choice of its
+    rows is a cache too.
+    """
+
+    layers: tuple  # k (B, steps, H, Dk) and v (B, steps, H, Dv) of each level
+    seen: Array  # (B,) ints, all equal
+
+
+def encoder(
+    params: Stack, x: Array, mask: Array | None = None, *, key: Array | None = None, **how
+) -> Array:
+    """``encoder_layer`` at every level, then the last norm where there is one; ``how`` is its norm,
+    attend and dropout.
+    """
+    for layer, k in zip(params.layers, split(key, len(params.layers)), strict=True):
+        x = encoder_layer(layer, x, mask, key=k, **how)
+    return _end(params, x)
+
+
+def decoder(
+    params: Stack,
+    x: Array,
+    memory: tuple,
+    mask: Array | None = None,
+    memory_mask: Array | None = None,
+    *,
+    key: Array | None = None,
+    **how,
+) -> Array:
+    """``decoder_layer`` at every level, over a memory's ``cross_keys``, then the last norm where
+    there is one.
+    """
+    for layer, kv, k in zip(params.layers, memory, split(key, len(params.layers)), strict=True):
+        x = decoder_layer(layer, x, kv, mask, memory_mask, key=k, **how)
+    return _end(params, x)
+
+
+def cross_keys(params: Stack, memory: Array) -> tuple:
+    """Keys and values of a memory (B, S, Dm) for every level of a decoder: k (B, S, H, Dk) and v
+    (B, S, H, Dv).
+    """
+    return tuple(attention.keys_and_values(layer.cross, memory) for layer in params.layers)
+
+
+def empty_cache(params: Stack, batch: int, steps: int) -> Cache:
+    """Room for the keys and values of ``steps`` steps at every level."""
+    if steps < 1:
+        raise ValueError(f"empty_cache: room for {steps} steps, but there must be at least 1")
+    heads = (w for layer in params.layers for w in (layer.attention.wk, layer.attention.wv))
+    rooms = [jnp.zeros((batch, steps, *w.shape[1:]), w.dtype) for w in heads]
+    return Cache(tuple(zip(rooms[::2], rooms[1::2], strict=True)), jnp.zeros(batch, jnp.int32))
+
+
+def extend(
+    params: Stack,
+    x: Array,
+    cache: Cache,
+    memory: tuple | None = None,
+    memory_mask: Array | None = None,
+    *,
+    norm: Norm = post_norm,
+    attend: Callable[..., Array] = attention.dot_product_attention,
+) -> tuple[Cache, Array]:
+    """The next T steps of a stack under a causal mask, which look at all steps before them in the
+    cache.
+
+    Args:
+      params: of encoder layers, which then write without a source, or of decoder layers, which look
+        at a memory too.
+      x: (B, T, D), usually T = 1.
+      cache: what earlier calls returned, or ``empty_cache``.
+      memory, memory_mask, norm, attend: as for ``decoder``.
+
+    Returns:
+      the cache after these steps and (B, T, D). ValueError where the cache has no room for them, as
+      far as that is concrete; under ``jit`` the steps beyond its room are NaN.
+    """
+    room, steps = cache.layers[0][0].shape[1], x.shape[1]
+    full = (
+        steps
+        if isinstance(cache.seen, jax.core.Tracer) or not cache.seen.size
+        else steps + int(np.max(cache.seen))
+    )
+    if full > room:
+        raise ValueError(
+            f"extend: step {full} in a cache that has room for {room}; start with more steps"
+        )
+    now = cache.seen[:, None] + jnp.arange(steps)
+    mask = (jnp.arange(room) <= now[..., None])[:, None]
+    x, kept = jnp.where((now < room)[..., None], x, jnp.nan), []
+    for layer, kv, own in zip(
+        params.layers, memory or (None,) * len(params.layers), cache.layers, strict=True
+    ):
+        own, x = growing_layer(
+            layer, x, own, cache.seen, mask, kv, memory_mask, norm=norm, attend=attend
+        )
+        kept.append(own)
+    return Cache(tuple(kept), cache.seen + steps), _end(params, x)
+
+
+def encoder_init(
+    key: Array,
+    layers: int,
+    size: int,
+    heads: int,
+    hidden: int,
+    *,
+    norm: Norm = post_norm,
+    bias: bool = True,
+) -> Stack:
+    """Parameters of an encoder: weights from Glorot and Bengio's (2010) uniform, gains 1 and biases
+    0.
+
+    Args:
+      key: PRNG key.
+      layers, size, heads, hidden: levels, D, H and F.
+      norm: ``pre_norm`` has one more at the end.
+      bias: whether attention has biases; the feed-forward nets always do.
+
+    Raises:
+      ValueError: a size below 1, or heads that do not divide D.
+    """
+    draw = _draw(key, layers, size, heads, hidden, attentions=1)
+
+    def layer() -> EncoderLayer:
+        return EncoderLayer(
+            _multi_head(draw, size, heads, bias), _ones(size), _feed_forward(draw), _ones(size)
+        )
+
+    return Stack(tuple(layer() for _ in range(layers)), _ones(size) if norm.final else None)
+
+
+def decoder_init(
+    key: Array,
+    layers: int,
+    size: int,
+    heads: int,
+    hidden: int,
+    *,
+    norm: Norm = post_norm,
+    bias: bool = True,
+) -> Stack:
+    """Parameters of a decoder, whose memory has D features too, as ``encoder_init``."""
+    draw = _draw(key, layers, size, heads, hidden, attentions=2)
+
+    def layer() -> DecoderLayer:
+        own, cross = (_multi_head(draw, size, heads, bias) for _ in range(2))
+        return DecoderLayer(own, _ones(size), cross, _ones(size), _feed_forward(draw), _ones(size))
+
+    return Stack(tuple(layer() for _ in range(layers)), _ones(size) if norm.final else None)
+
+
+def check_sizes(layers: int, size: int, heads: int, hidden: int) -> None:
+    """ValueError for a size below 1, or heads that do not divide D."""
+    if min(layers, size, heads, hidden) < 1 or size % heads:
+        sizes = f"{layers} layers, size {size}, {heads} heads and {hidden} hidden units"
+        raise ValueError(f"transformer: {sizes} must be at least 1, and the heads divide the size")
+
+
+def _draw(key, layers, size, heads, hidden, *, attentions):
+    """All weights as (inputs, outputs), one after the other, cut from one draw: its generator is
+    compiled once.
+    """
+    check_sizes(layers, size, heads, hidden)
+    shapes = layers * [*(4 * attentions * [(size, size)]), (size, hidden), (hidden, size)]
+    ends = np.cumsum([n * m for n, m in shapes]).tolist()
+    drawn = jax.random.uniform(key, (ends[-1],), minval=-1.0)
+    return (
+        drawn[e - n * m : e].reshape(n, m) * math.sqrt(6 / (n + m))
+        for (n, m), e in zip(shapes, ends, strict=True)
+    )
+
+
+def _multi_head(draw, size, heads, bias):
+    of_head = (heads, size // heads)
+    q, k, v = (next(draw).reshape(size, *of_head) for _ in range(3))
+    biases = [*(3 * [jnp.zeros(of_head)]), jnp.zeros(size)] if bias else []
+    return MultiHead(q, k, v, next(draw).reshape(*of_head, size), *biases)
+
+
+def _feed_forward(draw):
+    w1, w2 = next(draw), next(draw)
+    return FeedForward(w1, jnp.zeros(w1.shape[1]), w2, jnp.zeros(w2.shape[1]))
+
+
+def _ones(size):
+    return LayerNorm(jnp.ones(size), jnp.zeros(size))
+
+
+def _end(params, x):
+    return x if params.norm is None else layer_norm(params.norm, x)

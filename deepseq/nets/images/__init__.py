@@ -1,0 +1,1 @@
+"""Image classifiers, each named by its paper."""

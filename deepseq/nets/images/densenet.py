@@ -1,0 +1,225 @@
+"""Densely connected convolutional networks (Huang, Liu, van der Maaten, Weinberger 2016, arXiv
+1608.06993).
+
+Every layer of a dense block sees the concatenated outputs of all before it, and adds ``growth``
+channels to them.
+
+    ImageNet (table 1), all BC     blocks            growth   parameters
+    121                            6  12  24  16     32        7 978 856
+    169                            6  12  32  32     32       14 149 480
+    201                            6  12  48  32     32       20 013 928
+    161                            6  12  36  24     48       28 681 000
+
+    CIFAR (table 2)                                           parameters
+    40, 12 / 100, 12 / 100, 24                                1 019 722 / 6 979 642 / 27 249 082
+    BC: 100, 12 / 250, 24 / 190, 40                           769 162 / 15 324 406 / 25 624 430
+
+A layer is BN, ReLU, convolution 3x3; with a bottleneck (B) BN, ReLU, 1x1 to 4 growth channels
+before it. A transition is BN, ReLU, 1x1, mean of 2x2, and compresses (C) the channels to half. In
+the nets without C transitions keep them."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from deepseq.nets.blocks.conv import conv2d
+from deepseq.nets.blocks.initialise import he_normal, weight
+from deepseq.nets.blocks.inside import Probes, probe
+from deepseq.nets.blocks.layers import (
+    BatchNorm,
+    Dense,
+    Net,
+    batch_norm,
+    check_images,
+    dense,
+    global_average_pool,
+)
+from deepseq.nets.blocks.pool import average_pool, max_pool
+
+BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 161: (6, 12, 36, 24)}
+SMALLEST, SMALLEST_OF_CIFAR = 29, 4  # pixels, of which the last transition leaves one
+
+
+class BNConv(NamedTuple):
+    """A convolution of what is normalised and rectified before it."""
+
+    bn: BatchNorm  # over C_in
+    w: Array  # (k, k, C_in, C_out)
+
+
+class Stem(NamedTuple):
+    """The first convolution and, for ImageNet, the norm after it."""
+
+    w: Array  # (k, k, C_in, C_out)
+    bn: BatchNorm | tuple[()]
+
+
+class DenseNet(NamedTuple):
+    """A whole net; the same fields hold its batch moments, with arrays of weights and the head ()."""
+
+    stem: Stem
+    blocks: tuple[
+        tuple[tuple[BNConv, ...], ...], ...
+    ]  # of each block, of each layer, its one or two convolutions
+    transitions: tuple[BNConv, ...]  # between blocks
+    norm: BatchNorm
+    head: Dense
+
+
+def imagenet(depth: int, classes: int = 1000, in_channels: int = 3) -> Net:
+    """The net of 121, 161, 169 or 201 layers: bottlenecks of 4 growth channels, transitions that
+    halve the channels.
+
+    Returns:
+      Net(init, apply) for images of at least 29 x 29, ``apply(params, x, *, running, key,
+      probes=None) -> (logits, moments)``: logits (B, classes), moments a DenseNet of Moments;
+      ``key`` is unused. ``probes`` sees ("block", b), the output of block b. Weights are drawn as
+      He et al. (2015) have it.
+
+    Raises:
+      ValueError: another depth, or images too small.
+    """
+    if depth not in BLOCKS:
+        raise ValueError(
+            f"densenet.imagenet: no net has depth {depth}; depths are"
+            f" {', '.join(map(str, sorted(BLOCKS)))}"
+        )
+    growth = 48 if depth == 161 else 32
+    init = functools.partial(
+        _init, 7, in_channels, 2 * growth, BLOCKS[depth], growth, 4 * growth, 0.5, classes
+    )
+
+    def apply(
+        params: DenseNet,
+        x: Array,
+        *,
+        running: DenseNet | None,
+        key: Array | None,
+        probes: Probes | None = None,
+    ):
+        del key
+        check_images("densenet.imagenet", x, in_channels, SMALLEST)
+        known = running is not None and running.stem.bn or None
+        x = conv2d(x, params.stem.w, stride=2, padding=((3, 3), (3, 3)))
+        x, moments = batch_norm(params.stem.bn, x, known)
+        x = max_pool(jax.nn.relu(x), 3, stride=2, padding=((1, 1), (1, 1)))
+        return _rest(params, x, running, Stem((), moments), probes)
+
+    return Net(init, apply)
+
+
+def cifar(
+    depth: int, growth: int, *, bc: bool = False, classes: int = 10, in_channels: int = 3
+) -> Net:
+    """The net of three equal blocks for small images, DenseNet(L, k) or, with ``bc``,
+    DenseNet-BC(L, k) (section 4.2).
+
+    Args:
+      depth: L = 3m + 4, or 6m + 4 with bottlenecks, for m layers in a block.
+      growth: k, the channels that each layer adds.
+      bc: with bottlenecks of 4k channels, transitions that halve the channels, and 2k instead of 16
+        channels at the start.
+      classes, in_channels: sizes of the output and of a pixel.
+
+    Returns:
+      as ``imagenet``, for images of at least 4 x 4. Without dropout, which the paper uses where it
+      does not augment.
+
+    Raises:
+      ValueError: no net of that depth, a growth below 1, or images too small.
+    """
+    layers, remainder = divmod(depth - 4, 6 if bc else 3)
+    if remainder or layers < 1 or growth < 1:
+        rule = f"depths are {'6m' if bc else '3m'} + 4, growth at least 1"
+        raise ValueError(f"densenet.cifar: no net has depth {depth} and growth {growth}; {rule}")
+    first, bottleneck, theta = (2 * growth, 4 * growth, 0.5) if bc else (16, None, 1.0)
+    init = functools.partial(
+        _init, 3, in_channels, first, 3 * (layers,), growth, bottleneck, theta, classes
+    )
+
+    def apply(
+        params: DenseNet,
+        x: Array,
+        *,
+        running: DenseNet | None,
+        key: Array | None,
+        probes: Probes | None = None,
+    ):
+        del key
+        check_images("densenet.cifar", x, in_channels, SMALLEST_OF_CIFAR)
+        return _rest(params, conv2d(x, params.stem.w), running, Stem((), ()), probes)
+
+    return Net(init, apply)
+
+
+def _rest(params: DenseNet, x: Array, running: DenseNet | None, stem: Stem, probes: Probes | None):
+    """Blocks, transitions and head."""
+    blocks, transitions = [], []
+    for b, block in enumerate(params.blocks):
+        moments = []
+        for i, layer in enumerate(block):
+            new, seen = _layer(layer, x, None if running is None else running.blocks[b][i])
+            x = jnp.concatenate([x, new], -1)
+            moments.append(seen)
+        x = probe(probes, ("block", b), x)
+        blocks.append(tuple(moments))
+        if b < len(params.transitions):
+            x, seen = _bn_relu_conv(
+                params.transitions[b], x, None if running is None else running.transitions[b]
+            )
+            x = average_pool(x, 2)
+            transitions.append(seen)
+    x, norm = batch_norm(params.norm, x, None if running is None else running.norm)
+    logits = dense(params.head, global_average_pool(jax.nn.relu(x)))
+    return logits, DenseNet(stem, tuple(blocks), tuple(transitions), norm, ())
+
+
+@jax.jit
+def _layer(params: tuple[BNConv, ...], x: Array, running: tuple[BNConv, ...] | None):
+    """What a layer adds, (B, H, W, growth), and its moments."""
+    seen = []
+    for i, conv in enumerate(params):
+        x, moments = _bn_relu_conv(conv, x, None if running is None else running[i])
+        seen.append(moments)
+    return x, tuple(seen)
+
+
+def _bn_relu_conv(params: BNConv, x: Array, running: BNConv | None):
+    x, moments = batch_norm(params.bn, x, running and running.bn)
+    return conv2d(jax.nn.relu(x), params.w), BNConv(moments, ())
+
+
+def _init(size, in_channels, first, blocks, growth, bottleneck, theta, classes, key) -> DenseNet:
+    channels, dense_blocks, transitions = first, [], []
+    for b, layers in enumerate(blocks):
+        block = []
+        for _ in range(layers):
+            widths = (channels, growth) if bottleneck is None else (channels, bottleneck, growth)
+            kernels = (3,) if bottleneck is None else (1, 3)
+            block.append(
+                tuple(
+                    _bn_conv(k, n, m)
+                    for k, n, m in zip(kernels, widths[:-1], widths[1:], strict=True)
+                )
+            )
+            channels += growth
+        dense_blocks.append(tuple(block))
+        if b < len(blocks) - 1:
+            transitions.append(_bn_conv(1, channels, int(theta * channels)))
+            channels = int(theta * channels)
+    stem = Stem(weight(size, size, in_channels, first), _bn(first) if size == 7 else ())
+    head = Dense(weight(channels, classes), jnp.zeros(classes))
+    return he_normal(
+        key, DenseNet(stem, tuple(dense_blocks), tuple(transitions), _bn(channels), head)
+    )
+
+
+def _bn_conv(size: int, c_in: int, c_out: int) -> BNConv:
+    return BNConv(_bn(c_in), weight(size, size, c_in, c_out))
+
+
+def _bn(channels: int) -> BatchNorm:
+    return BatchNorm(jnp.ones(channels), jnp.zeros(channels))

@@ -1,0 +1,1 @@
+"""Nets that read or write sequences, each named by its paper."""

@@ -1,0 +1,196 @@
+"""Recurrent language models: p(next token | all tokens so far) (Mikolov et al. 2010; Zaremba,
+Sutskever, Vinyals 2014).
+
+A net is ``Net(init, apply)`` with ``apply(params, tokens (T, B), *, carry, key) -> (logits (T, B,
+V), carry)``, time-major: the logits of step t are those of token t + 1. ``carry=None`` is the zero
+state, ``key=None`` drops nothing.
+
+    net                parameters, vocabulary of 10 000 (untied, one bias per gate)
+    small()             4 651 600
+    medium()           19 775 200
+    large()            66 022 000
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from deepseq.nets import recurrent
+from deepseq.nets.blocks.embedding import look_up
+from deepseq.nets.blocks.layers import Dense, Net, dense
+
+
+class Tied(NamedTuple):
+    """A softmax whose weights are the embedding's (Press, Wolf 2017; Inan et al. 2017)."""
+
+    b: Array  # (V,)
+
+
+class LanguageModel(NamedTuple):
+    """Parameters of a language model."""
+
+    embedding: Array  # (V, E)
+    layers: tuple  # RNN, LSTM or GRU of each level: the lowest of E inputs, the others of H
+    softmax: Dense | Tied  # (H, V) and (V,)
+
+
+class Recurrence(NamedTuple):
+    """What a language model is made of: a cell's init and the whole-sequence form of it."""
+
+    init: Callable  # (key, input_size, hidden_size) -> params
+    layer: Callable  # (params, xs, carry) -> (carry, ys)
+
+
+RNN = Recurrence(recurrent.rnn_init, recurrent.rnn)
+LSTM = Recurrence(recurrent.lstm_init, recurrent.lstm)
+GRU = Recurrence(recurrent.gru_init, recurrent.gru)
+
+
+def language_model(
+    vocabulary: int,
+    recurrence: Recurrence = LSTM,
+    *,
+    embedding: int,
+    hidden: int,
+    layers: int = 1,
+    dropout: float = 0.0,
+    tied: bool = False,
+) -> Net:
+    """Embedding, stacked recurrent layers and a softmax, with dropout on all connections but the
+    recurrent ones.
+
+    Args:
+      vocabulary: V, tokens.
+      recurrence: ``LSTM``, ``GRU``, ``RNN`` or another.
+      embedding, hidden, layers: E, H and the number of levels.
+      dropout: rate at the embedding's, between the levels' and at the softmax's input (Zaremba et
+        al. 2014, figure 2).
+      tied: the softmax has the embedding's weights, which asks for E = H.
+
+    Returns:
+      Net. The embedding is drawn from U(-1/sqrt(E), 1/sqrt(E)), softmax weights from U(-1/sqrt(H),
+      1/sqrt(H)), its bias is 0.
+
+    Raises:
+      ValueError: a size below 1, a rate outside 0..1, or tied sizes that differ. ``apply``: tokens
+        that are not (T, B) integers
+      in 0..V-1 (under ``jit`` such a token makes its outputs NaN), or a carry that does not fit.
+    """
+    if min(vocabulary, embedding, hidden, layers) < 1:
+        sizes = (
+            f"vocabulary {vocabulary}, embedding {embedding}, hidden {hidden} and layers {layers}"
+        )
+        raise ValueError(f"language_model: {sizes} must be at least 1")
+    if tied and embedding != hidden:
+        raise ValueError(
+            f"language_model: tied weights need embedding = hidden, not {embedding} and {hidden}"
+        )
+    drop = recurrent.each_step(dropout)
+    stacked = recurrent.stack(recurrence.layer, drop)
+
+    def init(key: Array) -> LanguageModel:
+        first, last, *keys = jax.random.split(key, layers + 2)
+        sizes = [embedding] + layers * [hidden]
+        levels = tuple(
+            recurrence.init(k, d, h) for k, d, h in zip(keys, sizes[:-1], sizes[1:], strict=True)
+        )
+        draw = recurrent.uniform(hidden**-0.5)
+        bias = jnp.zeros(vocabulary)
+        softmax = Tied(bias) if tied else Dense(draw(last, (hidden, vocabulary)), bias)
+        return LanguageModel(
+            recurrent.uniform(embedding**-0.5)(first, (vocabulary, embedding)), levels, softmax
+        )
+
+    def apply(
+        params: LanguageModel, tokens: Array, *, carry, key: Array | None
+    ) -> tuple[Array, tuple]:
+        xs = look_up(params.embedding, tokens, "TB")
+        keys = (None, None, None) if key is None else jax.random.split(key, 3)
+        if key is not None:
+            xs = drop(keys[0], xs)
+        carry, ys = stacked(params.layers, xs, carry, key=keys[1])
+        if key is not None:
+            ys = drop(keys[2], ys)
+        softmax = Dense(params.embedding.T, params.softmax.b) if tied else params.softmax
+        return dense(softmax, ys), carry
+
+    return Net(init, apply)
+
+
+def small(vocabulary: int = 10_000) -> Net:
+    """The small net of Zaremba et al. 2014: two levels of 200 units, no dropout, parameters from
+    U(-0.1, 0.1).
+    """
+    return _zaremba(vocabulary, 200, 0.0, 0.1)
+
+
+def medium(vocabulary: int = 10_000) -> Net:
+    """Their medium net: two levels of 650 units, half dropped, parameters from U(-0.05, 0.05)."""
+    return _zaremba(vocabulary, 650, 0.5, 0.05)
+
+
+def large(vocabulary: int = 10_000) -> Net:
+    """Their large net: two levels of 1500 units, 65 % dropped, parameters from U(-0.04, 0.04)."""
+    return _zaremba(vocabulary, 1500, 0.65, 0.04)
+
+
+def _zaremba(vocabulary: int, units: int, dropout: float, bound: float) -> Net:
+    net = language_model(vocabulary, LSTM, embedding=units, hidden=units, layers=2, dropout=dropout)
+    return net._replace(init=uniform_everywhere(net.init, bound))
+
+
+def uniform_everywhere(init: Callable, bound: float) -> Callable:
+    """The init of the same shapes that draws every parameter, biases too, from U(-bound, bound)."""
+
+    def uniform(key: Array):
+        leaves, structure = jax.tree.flatten(jax.eval_shape(init, key))
+        drawn = jax.random.uniform(
+            key, (sum(math.prod(leaf.shape) for leaf in leaves),), minval=-bound, maxval=bound
+        )
+        parts, begin = [], 0
+        for leaf in leaves:
+            end = begin + math.prod(leaf.shape)
+            parts.append(drawn[begin:end].reshape(leaf.shape))
+            begin = end
+        return jax.tree.unflatten(structure, parts)
+
+    return uniform
+
+
+def sample(
+    apply: Callable, params, prompt: Array, key: Array, *, length: int, temperature: float = 1.0
+) -> Array:
+    """Tokens drawn one by one, each from softmax(logits / temperature) given the prompt and all
+    drawn before it.
+
+    Args:
+      apply, params: of a language model.
+      prompt: (T,) integers, at least one.
+      key: PRNG key; token n is drawn with ``fold_in(key, n)``, so a longer sample begins with a
+        shorter one.
+      length: tokens to draw.
+      temperature: above 0; towards 0 the likeliest token is taken.
+
+    Returns:
+      (length,) int32. ValueError for an empty prompt, a length below 1 or a temperature of 0 or
+      less.
+    """
+    if prompt.ndim != 1 or not prompt.size or length < 1 or not temperature > 0:
+        given = f"prompt {prompt.shape}, length {length}, temperature {temperature}"
+        raise ValueError(
+            f"sample: {given}, but a prompt (T,) and a length of at least 1 are needed, and a"
+            " temperature above 0"
+        )
+    logits, carry = apply(params, prompt[:, None], carry=None, key=None)
+
+    def step(state, n):
+        carry, logits = state
+        token = jax.random.categorical(jax.random.fold_in(key, n), logits / temperature)
+        logits, carry = apply(params, token.reshape(1, 1), carry=carry, key=None)
+        return (carry, logits[0, 0]), token
+
+    return jax.lax.scan(step, (carry, logits[-1, 0]), jnp.arange(length))[1].astype(jnp.int32)

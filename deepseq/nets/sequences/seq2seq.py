@@ -1,0 +1,202 @@
+"""Encoder-decoders: p(target | source), read whole and written token by token (Sutskever et al.
+2014; Bahdanau et al. 2015).
+
+Batch-major at this interface, (B, S) and (B, T); the recurrent layers inside are time-major.
+Memories and carries are trees whose arrays have the batch first, so that a search may repeat and
+reorder their rows. ``key=None`` drops nothing."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from deepseq.nets import recurrent
+from deepseq.nets.blocks.embedding import check_ints, check_range, look_up
+from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.sequences.language_model import LSTM, Recurrence
+
+
+class Seq2Seq(NamedTuple):
+    """A network that reads one sequence and writes another, as pure functions."""
+
+    init: Callable  # key -> params
+    # (params, source (B, S) ints, *, lengths (B,) or None, key) -> memory (any pytree, every leaf
+    # (B, ...))
+    encode: Callable
+    decode: (
+        Callable  # (params, memory, carry, token (B,) ints) -> (carry, logits (B, V)): a scan step
+    )
+    # (params, memory, steps) -> carry: before the first token, for at most `steps` tokens (a
+    # cache's room)
+    start: Callable
+    # (params, memory, tokens (B, T) ints, *, key) -> logits (B, T, V): those of step t are after
+    # token t
+    teach: Callable
+
+
+class EncoderDecoder(NamedTuple):
+    """Parameters of two recurrent stacks, one of which starts the other."""
+
+    source: Array  # (V_s, E), the embedding of what is read
+    target: Array  # (V, E), and of what is written
+    encoder: tuple  # RNN, LSTM or GRU of each level: the lowest of E inputs, the others of H
+    decoder: tuple  # likewise
+    softmax: Dense  # (H, V) and (V,)
+
+
+def encoder_decoder(
+    source_vocabulary: int,
+    target_vocabulary: int,
+    recurrence: Recurrence = LSTM,
+    *,
+    embedding: int,
+    hidden: int,
+    layers: int = 1,
+    dropout: float = 0.0,
+) -> Seq2Seq:
+    """A recurrent stack that reads and another that writes, started by the first one's last carries
+    (arXiv 1409.3215).
+
+    Args:
+      source_vocabulary, target_vocabulary: V_s and V.
+      recurrence: ``LSTM`` as in the paper, ``GRU``, ``RNN`` or another.
+      embedding, hidden, layers: E, H and the number of levels of either stack.
+      dropout: rate at the embeddings', between the levels' and at the softmax's input, which the
+        paper had not.
+
+    Returns:
+      Seq2Seq, whose memory is the carry of every level. Drawn as ``language_model``; the paper's
+      U(-0.08, 0.08) is ``uniform_everywhere(net.init, 0.08)``. The first token given to the decoder
+      is the end mark of the paper's figure 1.
+
+    Raises:
+      ValueError: a size below 1 or a rate outside 0..1. When called: tokens that are not integers
+        (B, S), (B, T) or (B,) within
+      their vocabulary (under ``jit`` such a token makes NaN), an empty source, or lengths that are
+      not from 1 to S.
+    """
+    sizes = {
+        "source_vocabulary": source_vocabulary,
+        "target_vocabulary": target_vocabulary,
+        "embedding": embedding,
+    }
+    check_sizes("encoder_decoder", **sizes, hidden=hidden, layers=layers)
+    drop = optional(recurrent.each_step(dropout))
+    stacked = recurrent.stack(recurrence.layer, recurrent.each_step(dropout))
+
+    def init(key: Array) -> EncoderDecoder:
+        a, b, c, *keys = jax.random.split(key, 3 + 2 * layers)
+        sizes = 2 * ([embedding] + (layers - 1) * [hidden])
+        levels = tuple(recurrence.init(k, d, hidden) for k, d in zip(keys, sizes, strict=True))
+        source, target = (
+            table_init(a, source_vocabulary, embedding),
+            table_init(b, target_vocabulary, embedding),
+        )
+        return EncoderDecoder(
+            source,
+            target,
+            levels[:layers],
+            levels[layers:],
+            dense_init(c, hidden, target_vocabulary),
+        )
+
+    def encode(params: EncoderDecoder, source: Array, *, lengths: Array | None, key: Array | None):
+        check_source(source, lengths)
+        keys = split(key, 2)
+        xs = drop(keys[0], look_up(params.source, source, "BS"))
+        return stacked(params.encoder, xs.swapaxes(0, 1), lengths=lengths, key=keys[1])[0]
+
+    def write(params: EncoderDecoder, carry, tokens: Array, key: Array | None):
+        keys = split(key, 3)
+        ys = drop(keys[0], look_up(params.target, tokens, "BT"))
+        carry, ys = stacked(params.decoder, ys.swapaxes(0, 1), carry, key=keys[1])
+        return carry, dense(
+            params.softmax, drop(keys[2], ys.swapaxes(0, 1))
+        )  # not the logits: they are larger
+
+    def decode(params: EncoderDecoder, memory, carry, token: Array):
+        check_ints("tokens", token, "B")
+        carry, logits = write(params, carry, token[:, None], None)
+        return carry, logits[:, 0]
+
+    def teach(params: EncoderDecoder, memory, tokens: Array, *, key: Array | None) -> Array:
+        return write(params, memory, tokens, key)[1]
+
+    return Seq2Seq(init, encode, decode, lambda params, memory, steps: memory, teach)
+
+
+def reversed_source(net: Seq2Seq) -> Seq2Seq:
+    """The net that reads every source from its last token to its first (arXiv 1409.3215, section
+    3.3); padding stays behind.
+    """
+
+    def encode(params, source: Array, *, lengths: Array | None, key: Array | None):
+        check_source(source, lengths)
+        return net.encode(params, reverse_rows(source, lengths), lengths=lengths, key=key)
+
+    return net._replace(encode=encode)
+
+
+def reverse_rows(tokens: Array, lengths: Array | None) -> Array:
+    """Each row backwards within its own length: (B, S) and (B,) or None -> (B, S)."""
+    if lengths is None:
+        return jnp.flip(tokens, 1)
+    j, n = jnp.arange(tokens.shape[1]), jnp.asarray(lengths)[:, None]
+    return jnp.take_along_axis(jnp.asarray(tokens), jnp.where(j < n, n - 1 - j, j), axis=1)
+
+
+def check_source(source: Array, lengths: Array | None) -> None:
+    """ValueError for a source that is not (B, S) ints with S >= 1, or lengths that are not (B,)
+    ints, in 1..S when concrete.
+    """
+    check_ints("source", source, "BS")
+    if 0 in source.shape:
+        raise ValueError(
+            f"seq2seq: an empty source {source.shape}, but at least one sequence of one token is"
+            " needed"
+        )
+    if lengths is None:
+        return
+    check_ints("lengths", lengths, "B")
+    if lengths.shape != source.shape[:1]:
+        raise ValueError(f"seq2seq: {lengths.size} lengths for {source.shape[0]} sources")
+    check_range("lengths", lengths, 1, source.shape[1])
+
+
+def check_batch(name: str, tokens: Array, of_memory: Array) -> None:
+    """ValueError for tokens, or what was made of them, of another number of sequences than the
+    memory.
+    """
+    if len(tokens) != len(of_memory):
+        raise ValueError(
+            f"{name}: tokens of {len(tokens)} sequences, but the memory is of {len(of_memory)}"
+        )
+
+
+def optional(drop: Callable) -> Callable:
+    """The dropout that does nothing without a key."""
+    return lambda key, ys: ys if key is None else drop(key, ys)
+
+
+def split(key: Array | None, parts: int):
+    """As many keys, or as many times None."""
+    return (None,) * parts if key is None else jax.random.split(key, parts)
+
+
+def table_init(key: Array, vocabulary: int, size: int) -> Array:
+    """An embedding (V, E) from U(-1/sqrt(E), 1/sqrt(E))."""
+    return recurrent.uniform(size**-0.5)(key, (vocabulary, size))
+
+
+def dense_init(key: Array, inputs: int, outputs: int) -> Dense:
+    """An affine map of n inputs: weights from U(-1/sqrt(n), 1/sqrt(n)), a bias of 0."""
+    return Dense(recurrent.uniform(inputs**-0.5)(key, (inputs, outputs)), jnp.zeros(outputs))
+
+
+def check_sizes(name: str, **sizes: int) -> None:
+    """ValueError for a size below 1."""
+    for size, n in sizes.items():
+        if n < 1:
+            raise ValueError(f"{name}: {size} is {n}, but must be at least 1")

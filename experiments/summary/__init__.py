@@ -1,0 +1,1 @@
+"""A net layer by layer, read off its program: ``python -m experiments.summary``."""
