@@ -59,7 +59,7 @@ def linen(depth: int) -> tuple[Callable, Callable]:
 
 
 def ours(depth: int) -> tuple[Callable, Callable]:
-    """The same pair around ``deepseq.nets.resnet.cifar``."""
+    """The same pair around ``deepseq.nets.images.resnet.cifar``."""
     from deepseq.nets.images import resnet
 
     return our_training(resnet.cifar(depth))

@@ -1,7 +1,7 @@
 """Trained weights as files that other programs read: safetensors or NumPy's .npz, never pickle.
 
 Which array of a file is which of a net's is said by a tree of names: ``own_names(tree)``, or for
-what torchvision has a mapping of ``deepseq.nets.torchvision_names``. From torch:
+what torchvision has a mapping of ``deepseq.nets.images.torchvision_names``. From torch:
 ``safetensors.torch.save_file(model.state_dict(), "model.safetensors")``."""
 
 import dataclasses

@@ -72,7 +72,7 @@ def test_values_equal_the_loop_and_gradients_its_finite_differences(kind, length
 def test_wide_inputs_are_projected_outside_the_loop_alike(kind, monkeypatch):
     args = draw(kind)
     plain = gradients(fast(kind, lengths=LENGTHS))(*args)
-    monkeypatch.setattr("deepseq.nets.fused._IN_CACHE", 1)
+    monkeypatch.setattr("deepseq.nets.recurrent.fused._IN_CACHE", 1)
     jax.clear_caches()
     close(gradients(fast(kind, lengths=LENGTHS))(*args), plain)
 
