@@ -30,7 +30,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "alignment"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
     config.together = 2  # processes that train: each keeps about one core busy
     config.batch_size = 32
     config.clip = 1.0  # largest norm of a gradient
@@ -78,7 +77,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.together = 1
         config.warmup = 10
         config.test = 50

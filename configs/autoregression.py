@@ -38,7 +38,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "autoregression"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
 
     config.chain = ConfigDict()  # Markov chains with random tables
     config.chain.symbols = 3
@@ -104,7 +103,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.chain.update({"symbols": 2, "orders": (1, 2), "longest": 4})
         config.bits.update({"lag": 3, "longest": 4})
         config.real.update({"longest": 5, "horizon": 6})

@@ -29,7 +29,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "conv_arithmetic"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = (
         False  # by XLA, which takes longer than it saves: everything runs once, on little
     )
 

@@ -30,7 +30,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "degradation"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
 
     config.data = ConfigDict()
     config.data.name = "digits"  # or "cifar10"
@@ -72,7 +71,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.net.update({"shallow": 8, "deep": 14, "width": 4})
         config.train.update({"steps": 24, "batch_size": 64, "warmup_steps": 0})
         config.measure.update({"every": 4, "inside_every": 12, "save_every": 12})

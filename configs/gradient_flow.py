@@ -36,7 +36,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "gradient_flow"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
 
     config.flow = ConfigDict()  # nets at initialisation
     config.flow.hidden = 50
@@ -85,7 +84,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.flow.update(
             {"hidden": 8, "inputs": 3, "steps": 24, "radii": (0.9, 1.1), "points": 9}
         )

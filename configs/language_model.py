@@ -38,7 +38,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "language_model"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
     config.nets = (
         "lstm",
     )  # or "gru", "rnn"; several are trained alike, with equally many parameters
@@ -84,7 +83,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     if tier == "smoke":
         config.seeds = (0, 1)
         config.nets = ("lstm", "gru", "rnn")
-        config.optimize = False
         config.corpus.held_out = 2000
         config.net.update({"hidden": 16, "embedding": 8})
         config.train.update({"updates": 20, "batch_size": 8, "unroll": 10})

@@ -41,7 +41,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "long_dependencies"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
 
     config.lags = ConfigDict()
     config.lags.adding = (10, 30, 100)
@@ -84,7 +83,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.lags.update({"adding": (4, 8), "copy": (), "order": (), "echo": (2,)})
         config.net.update(
             {"cells": ("rnn", "lstm", "gru"), "hidden": 6, "other_forget_biases": (0.0,)}

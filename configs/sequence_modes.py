@@ -29,7 +29,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "sequence_modes"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
     config.batch_size = 64
     config.clip = 1.0  # largest norm of a gradient
     config.test = (
@@ -86,7 +85,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.test, config.final = 500, 2000
         config.image.update(
             {"channels": 8, "hidden": 32, "updates": 200, "every": 20, "rate": 1e-2}

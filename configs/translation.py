@@ -43,7 +43,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "translation"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
     config.corpus = (  # as people write them, into ISO 8601; or "multi30k", German into English
         "dates"
     )
@@ -95,7 +94,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.dates.update({"pairs": 640, "validation": 64, "test": 128})
         config.transformer.update({"layers": 1, "size": 32, "heads": 2, "feed_forward": 64})
         config.rnn.embedding = 32

@@ -28,7 +28,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "truncated_bptt"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
 
     config.train = ConfigDict()
     config.train.steps = 64  # T of an update; every k divides it
@@ -58,7 +57,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.train.update({"steps": 8, "batch_size": 4})
         config.truncations = (2, 8)
         config.echo.update({"hidden": 8, "lags": (3,), "updates": 20})

@@ -28,7 +28,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "what_attention_is"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
 
     config.algebra = ConfigDict()
     config.algebra.steps = 7  # of the sequences whose Jacobians are taken
@@ -59,7 +58,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.scores.update({"key_sizes": (4, 64), "queries": 32})
         config.cost.update({"lengths": (32, 64, 128), "timings": 1})
         config.order.update({"updates": 60, "test": 256})

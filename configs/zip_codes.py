@@ -33,8 +33,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.tier = tier
     config.seeds = (0, 1, 2)
 
-    config.optimize = True  # by XLA; in the shortest runs that takes longer than it saves
-
     config.zip_codes = ConfigDict()  # the net of 1989
     config.zip_codes.data = "digits"  # or "usps"
     config.zip_codes.passes = 60
@@ -60,7 +58,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     if tier == "smoke":
         config.seeds = (0, 1)
-        config.optimize = False
         config.zip_codes.passes = 3
         config.lenet5.passes = 2
         config.probe.penalties = (1e-3, 1e-1)

@@ -54,7 +54,7 @@ def _reproduce(command: command_line.Command) -> int:
             " --workdir"
         )
     allocator.keep_freed_memory()  # before JAX allocates
-    if not config.get("optimize", True):
+    if config.tier == "smoke":
         _quick_emitters()
     with workdir.claimed(path, config.to_dict()):
         workdir.read_log(path)  # a damaged log is told before anything is added to it
@@ -75,11 +75,11 @@ def _reproduce(command: command_line.Command) -> int:
 
 
 def _quick_emitters() -> None:
-    """Has XLA:CPU of jax 0.10 write its kernels the old way, which without optimisations takes a
-    third of the time.
+    """Has XLA:CPU of jax 0.10 write kernels the old way, three times as fast without optimisations.
 
     Later ones have no other way. XLA reads its flags once, so nothing is changed where JAX is in
-    use already."""
+    use already.
+    """
     if "jax" not in sys.modules and importlib.metadata.version("jaxlib").startswith("0.10."):
         os.environ["XLA_FLAGS"] = (
             f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()
@@ -89,17 +89,19 @@ def _quick_emitters() -> None:
 def _train(study, config, path: Path) -> None:
     import jax
 
+    from deepseq.lab import jobs
+
     began = time.monotonic()
     before = jax.config.read(QUICK_COMPILE)
-    jax.config.update(QUICK_COMPILE, not config.get("optimize", True))
+    # in runs this short, optimising the programs takes longer than it saves
+    jax.config.update(QUICK_COMPILE, config.tier == "smoke")
     workdir.begin_session(path, environment.describe())
     try:
-        study.run(config, path)
+        jobs.run(study.plan(config, path), path, config.get("together", 1))
     finally:
         jax.config.update(QUICK_COMPILE, before)
-        with contextlib.suppress(
-            OSError
-        ):  # on a full disk the study's own error is the one to tell
+        # on a full disk the study's own error is the one to tell
+        with contextlib.suppress(OSError):
             workdir.end_session(path, time.monotonic() - began)
 
 
@@ -130,17 +132,14 @@ def _write(study, config, path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
     workdir.write_json(path / "result.json", result)
     matplotlib.use("Agg")
     with matplotlib.rc_context({"svg.hashsalt": "deepseq", "savefig.dpi": 150}):
-        figures = study.draw(config, records, summary)
-        captions = {name: figure.get_label() for name, figure in figures.items()}
-        saved = _save(figures, path)
-    shown = {name: (file.with_suffix(".svg"), captions[name]) for name, file in saved.items()}
+        drawings = study.draw(config, records)
+        saved = _save({name: drawing.figure for name, drawing in drawings.items()}, path)
+    shown = {name: (path / f"{name}.svg", drawing.caption) for name, drawing in drawings.items()}
     report.write(path / "report.html", result, shown, study.__doc__)
     return result, saved
 
 
 def _save(figures: Mapping[str, Any], path: Path) -> dict[str, Path]:
-    from matplotlib import pyplot
-
     saved = {}
     for name, figure in figures.items():
         for kind, metadata in (
@@ -151,7 +150,6 @@ def _save(figures: Mapping[str, Any], path: Path) -> dict[str, Path]:
             figure.savefig(content, format=kind, metadata=metadata)
             saved[name] = path / f"{name}.{kind}"
             workdir.write(saved[name], content.getvalue())
-        pyplot.close(figure)
     return saved
 
 

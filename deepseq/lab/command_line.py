@@ -323,7 +323,7 @@ def _check(config: ConfigDict, path: Path | str) -> None:
         or importlib.util.find_spec(f"experiments.{config.name}") is None
     ):
         raise UsageError(
-            f"{path}: no study experiments/{config.name}.py, though config.name is {config.name!r}"
+            f"{path}: no study experiments/{config.name}, though config.name is {config.name!r}"
         )
     seeds = config.seeds
     if (

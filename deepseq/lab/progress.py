@@ -63,7 +63,7 @@ def verdicts(result: Mapping[str, Any], figures: Mapping[str, Path], html: Path)
             escape(claim["id"]),
             escape(claim["claim"]),
             verdict,
-            escape(claim["statistic"]),
+            escape(f"{claim['statistic']}; claimed {claim['criterion']}"),
             interval,
         )
     console.print(table)

@@ -122,20 +122,20 @@ def command(result: Mapping) -> str:
     try:
         config = importlib.import_module(f"configs.{name}").get_config(tier)
         defaults = _leaves(json.loads(json.dumps(config.to_dict())))
-    except (
-        ModuleNotFoundError,
-        ValueError,
-    ):  # the file or tier is gone since: every value is given
+    except (ModuleNotFoundError, ValueError):  # file or tier are gone: every value is given
         defaults = {"name": name, "tier": tier}
     overrides = [
-        f"--config.{key}={shlex.quote(','.join(map(str, value)) if isinstance(value, list | tuple) else str(value))}"
+        f"--config.{key}={shlex.quote(_flag(value))}"
         for key, value in _leaves(result["config"]).items()
         if key not in defaults
         or defaults[key] != (list(value) if isinstance(value, tuple) else value)
     ]
-    return " \\\n    ".join(
-        [f"python -m experiments.run --config=configs/{name}.py:{tier}", *overrides]
-    )
+    command = f"python -m experiments.run --config=configs/{name}.py:{tier}"
+    return " \\\n    ".join([command, *overrides])
+
+
+def _flag(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def number(value: object) -> str:
