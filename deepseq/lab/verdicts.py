@@ -9,6 +9,7 @@ from scipy.special import stdtrit  # scipy.stats takes a second and a half to im
 
 HOLDS, REFUTED, UNDECIDED = VERDICTS = ("holds", "refuted", "undecided")
 Interval = tuple[float, float]
+Measured = Mapping[str, float | np.ndarray]
 Claim = dict[str, Any]  # a row of the verdict table, as result.json holds it
 
 
@@ -77,7 +78,7 @@ def judge(
     values: Sequence[float] | np.ndarray,
     criterion: Criterion,
     *,
-    measured: Mapping[str, float] | None = None,
+    measured: Measured | None = None,
 ) -> Claim:
     """A claim about the mean of a statistic.
 
@@ -85,7 +86,7 @@ def judge(
       about: the claim.
       values: (S,), the statistic of every seed; paired differences where seeds are shared.
       criterion: what the 95 % Student-t interval of their mean is held against.
-      measured: further numbers, by name, for the reader of the table.
+      measured: further numbers by name for the reader of the table; an array stands for its mean.
     """
     interval = mean_interval(values)
     mean = float(np.mean(values)) if len(values) else None
@@ -100,7 +101,7 @@ def exact(
     n: int,
     *,
     criterion: str,
-    measured: Mapping[str, float] | None = None,
+    measured: Measured | None = None,
 ) -> Claim:
     """An algebraic claim, which is true or not and has no interval.
 
@@ -109,7 +110,7 @@ def exact(
       true: whether it was met, in all of the ``n`` seeds (1 where no seed plays a part).
       n: seeds.
       criterion: what was asked of the statistic, such as "exactly 0".
-      measured: numbers by name.
+      measured: numbers by name; an array stands for its mean.
     """
     return _row(about, HOLDS if true else REFUTED, criterion, measured, None, n, None)
 
@@ -168,7 +169,7 @@ def _row(
     about: About,
     verdict: str,
     criterion: str,
-    measured: Mapping[str, float] | None,
+    measured: Measured | None,
     interval: Interval | None,
     n: int,
     mean: float | None,
@@ -183,6 +184,10 @@ def _row(
         "mean": mean,
         "interval": None if interval is None else list(interval),
         "n": n,
-        "measured": dict(measured or {}),
+        "measured": {name: _number(value) for name, value in (measured or {}).items()},
         "source": about.source,
     }
+
+
+def _number(value: float | np.ndarray) -> float:
+    return float(value.mean()) if isinstance(value, np.ndarray) and value.ndim else value

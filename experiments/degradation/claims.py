@@ -49,10 +49,10 @@ def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
             error,
             Above(0),
             measured={
-                f"{plain_s}, %": _mean(runs.each(plain_s, train_error)),
-                f"{plain_d}, %": _mean(runs.each(plain_d, train_error)),
-                "difference": _mean(error),
-                "difference in test error": _mean(runs.gap("plain", test_error)),
+                f"{plain_s}, %": runs.each(plain_s, train_error),
+                f"{plain_d}, %": runs.each(plain_d, train_error),
+                "difference": error,
+                "difference in test error": runs.gap("plain", test_error),
             },
         ),
         judge(
@@ -68,9 +68,9 @@ def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
             loss["plain"] - loss["resnet"],
             Above(0),
             measured={
-                "plain, deep minus shallow": _mean(loss["plain"]),
-                "residual, deep minus shallow": _mean(loss["resnet"]),
-                "difference": _mean(loss["plain"] - loss["resnet"]),
+                "plain, deep minus shallow": loss["plain"],
+                "residual, deep minus shallow": loss["resnet"],
+                "difference": loss["plain"] - loss["resnet"],
             },
         ),
         judge(
@@ -86,11 +86,11 @@ def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
             lowest,
             Below(vanished),
             measured={
-                "worst look": _mean(lowest),
-                "first over last layer at the start, log10": _mean(
-                    runs.look(plain_d, 0, _first_over_last)
+                "worst look": lowest,
+                "first over last layer at the start, log10": runs.look(
+                    plain_d, 0, _first_over_last
                 ),
-                "the same without BN, log10": _mean(list(map(_decades, without_bn))),
+                "the same without BN, log10": np.array([_decades(norms) for norms in without_bn]),
             },
         ),
         judge(
@@ -105,8 +105,8 @@ def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
             gap - error,
             Above(0),
             measured={
-                "in the generalisation gap": _mean(gap),
-                "in the training error": _mean(error),
+                "in the generalisation gap": gap,
+                "in the training error": error,
             },
         ),
     ]
@@ -139,8 +139,8 @@ def construction(config: ConfigDict, runs: Runs) -> list[Claim]:
             criterion=f"at most {measure.same_loss:g}",
             measured={
                 "largest difference": largest,
-                f"loss of the constructed {plain_d}": _mean(deepened),
-                f"loss of the trained {plain_d}": _mean(runs.each(plain_d, train_loss)),
+                f"loss of the constructed {plain_d}": deepened,
+                f"loss of the trained {plain_d}": runs.each(plain_d, train_loss),
             },
         ),
         exact(
@@ -169,10 +169,10 @@ def construction(config: ConfigDict, runs: Runs) -> list[Claim]:
             ),
             steps[plain_d] - steps[res_d],
             Above(0),
-            measured={net: _mean(count) for net, count in steps.items()}
+            measured={net: count for net, count in steps.items()}
             | {
-                f"{net}: first over last layer's gradient, log10": _mean(
-                    runs.look(net, -1, _first_over_last)
+                f"{net}: first over last layer's gradient, log10": runs.look(
+                    net, -1, _first_over_last
                 )
                 for net in steps
             },
@@ -216,8 +216,8 @@ def residuals(runs: Runs) -> list[Claim]:
             after - before,
             Below(0),
             measured={
-                "rms F / rms x before": _mean(np.exp(before)),
-                "rms F / rms x after": _mean(np.exp(after)),
+                "rms F / rms x before": np.exp(before),
+                "rms F / rms x after": np.exp(after),
             },
         ),
         judge(
@@ -231,7 +231,7 @@ def residuals(runs: Runs) -> list[Claim]:
             ),
             response[res_d] - response[res_s],
             Below(0),
-            measured={net: _mean(values) for net, values in response.items()},
+            measured={net: values for net, values in response.items()},
         ),
         exact(
             About(
@@ -274,7 +274,3 @@ def _log_branch_ratio(look: Mapping) -> float:
 
 def _mean_response(look: Mapping) -> float:
     return float(np.mean(look["response_std"]))
-
-
-def _mean(values) -> float:
-    return float(np.mean(values))

@@ -1,4 +1,4 @@
-"""The degradation study's numbers, verdicts, table against the paper and deviations, from its log."""
+"""The degradation study's numbers, verdicts, table against the paper and deviations."""
 
 from collections.abc import Sequence
 
