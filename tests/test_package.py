@@ -6,11 +6,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import deepseq
 import deepseq.nets
 
 ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def fresh(code):
@@ -53,6 +55,14 @@ def test_unknown_names_raise_the_usual_error(package):
 
 
 def test_version_is_that_of_the_installed_package_or_says_that_none_is_installed():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert deepseq.__version__ in (project["version"], "0+unknown")
+    assert deepseq.__version__ in (PROJECT["version"], "0+unknown")
+
+
+def test_the_package_is_typed_licensed_and_cited_by_its_version():
     assert (ROOT / "deepseq/py.typed").is_file()
+    license = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in license and "Copyright 2026 The deepseq authors" in license
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["cff-version"] == "1.2.0" and citation["type"] == "software"
+    for key in ("version", "license", "authors"):
+        assert citation[key] == PROJECT[key]
