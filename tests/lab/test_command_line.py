@@ -220,7 +220,7 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments, said):
         ),
         (
             "def get_config(tier='a'): return C({'name': '..', 'tier': tier, 'seeds': (0,)})\n",
-            "no study experiments/...py",
+            "no study experiments/..,",
         ),
     ],
 )
