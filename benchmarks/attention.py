@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks import attention_peers as peers
 from benchmarks import timing
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences import attentive, decoding, transformer
-from deepseq.nets.sequences.seq2seq import Seq2Seq
 from deepseq.train.allocator import keep_freed_memory
 
 BATCH, STEPS, VOCABULARY = 64, 32, 8000

@@ -11,8 +11,8 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from deepseq.data.transduction import BEGIN, END
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences.decoding import greedy
-from deepseq.nets.sequences.seq2seq import Seq2Seq
 from deepseq.train.loop import Interrupted
 from deepseq.train.losses import cross_entropy
 from deepseq.train.sequences import clipped, ended, sequence_step, start

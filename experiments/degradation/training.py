@@ -12,7 +12,7 @@ from deepseq.data import cifar10, digits
 from deepseq.data.source import Splits
 from deepseq.lab.command_line import UsageError
 from deepseq.lab.jobs import Session
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.images import resnet
 from deepseq.train.augment import normalise, pad_crop_flip
 from deepseq.train.devices import data_parallel

@@ -25,7 +25,7 @@ from deepseq.data.text import Corpus
 from deepseq.lab import progress
 from deepseq.lab.command_line import UsageError, choose, require
 from deepseq.lab.workdir import write_json
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.sequences.ngram import log_probabilities
 from deepseq.train import log
 from deepseq.train.checkpoints import Checkpoints
