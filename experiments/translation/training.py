@@ -21,8 +21,8 @@ from deepseq.nets.sequences.transformer import alignments as transformer_alignme
 from deepseq.train.devices import data_parallel
 from deepseq.train.losses import smoothed_cross_entropy
 from deepseq.train.optimizers import noam
-from deepseq.train.sequences import clipped, sequence_step, start
-from deepseq.train.step import TrainState
+from deepseq.train.sequences import clipped, sequence_step
+from deepseq.train.state import TrainState, init_state
 from experiments.translation.batches import Batch, Shape, in_order, rows_of, shapes, take
 from experiments.translation.corpora import Corpus, until_end
 from experiments.translation.nets import parameters
@@ -124,7 +124,7 @@ def course(config: ConfigDict, name: str, net: Seq2Seq, corpus: Corpus) -> Cours
         shown = examples(corpus, said, measure.shown, functools.partial(look, params))
         return {"parameters": parameters(net), "test": test, "shown": shown}
 
-    initial = jax.jit(lambda key: start(net.init(key), adam))
+    initial = jax.jit(lambda key: init_state(net.init(key), adam))
     return Course(initial, data_parallel(sequence_step(loss, adam)), found, observe, conclude)
 
 

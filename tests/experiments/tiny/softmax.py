@@ -32,7 +32,7 @@ def run(config, workdir):
     step = training.train_step(
         net[1], optimizer, prepare=lambda key, x: normalise(x, data.scale, data.mean)
     )
-    step, begin = training.jit_step(step), training.initial_state(*net, optimizer, (8, 8, 1))
+    step, begin = training.jit_step(step), training.init_state(*net, optimizer, (8, 8, 1))
     pause = float(os.environ.get("TINY_PAUSE", 0))
     with interruption() as stopping, progress.bar(len(config.seeds) * config.train.steps) as tick:
         for number, seed in enumerate(config.seeds):
