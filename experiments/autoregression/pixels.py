@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 from deepseq.data import digits
 from deepseq.nets import recurrent as R
-from deepseq.nets.blocks.layers import Dense, Net, dense
+from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.recurrent.grid import grid_lstm, grid_lstm_init, grid_rnn, grid_rnn_init
 from deepseq.nets.sequences import ar
 from experiments.autoregression.training import program, training

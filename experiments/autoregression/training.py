@@ -13,7 +13,8 @@ from jax import Array
 
 from deepseq.nets import recurrent as R
 from deepseq.train.loop import Interrupted
-from deepseq.train.sequences import clipped, sequence_step, start
+from deepseq.train.sequences import clipped, sequence_step
+from deepseq.train.state import init_state
 
 THRESHOLD = 1.0  # norm to which gradients are clipped
 
@@ -67,7 +68,7 @@ def program(
     step = sequence_step(lambda params, batch: (loss(params, batch), {}), optimizer)
 
     def begin(seed):
-        return start(init(jax.random.key(seed)), optimizer)
+        return init_state(init(jax.random.key(seed)), optimizer)
 
     def advance(state, seed, data):
         key = jax.random.fold_in(jax.random.key(seed), 1)

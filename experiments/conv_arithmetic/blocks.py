@@ -1,7 +1,5 @@
 """The blocks of GoogLeNet, ResNet and DenseNet: shapes, counts and order, without numbers."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -85,9 +83,9 @@ def stages(_: ConfigDict) -> dict[str, dict]:
     measured = {}
     for depth in (34, 50):
         net = Program(resnet.imagenet(depth))
-        maps, layers = net.maps(), net.layers()
-        ends = itertools.accumulate(resnet.BLOCKS[depth], initial=0)
-        shapes = [layers[0].shape, *(maps[end] for end in ends)]
+        layers = net.layers()
+        pooled = next(layer for layer in layers if layer.name == "max_pool")
+        shapes = [layers[0].shape, pooled.shape, *net.maps()]
         measured[str(depth)] = {
             "sides": [shape[1] for shape in shapes],
             "channels": [shape[3] for shape in shapes],

@@ -7,11 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from ml_collections import ConfigDict
 
 from deepseq.nets.blocks import arithmetic
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.images import alexnet, densenet, googlenet, resnet, vgg
 from experiments.conv_arithmetic import graph
 
@@ -42,14 +41,11 @@ NOTES = {
 class Program:
     """A net without numbers: the shapes of its parameters, and its forward pass over one image."""
 
-    def __init__(self, net: Net, image: int = IMAGE, channels: int = 3):
+    def __init__(self, net: Classifier, image: int = IMAGE, channels: int = 3):
         self.params = jax.eval_shape(net.init, jax.random.key(0))
         self.x = floats(1, image, image, channels)
-        self.apply = functools.partial(net.apply, running=None, key=None)
-
-    def forward(self, params: Any, x: Array) -> Array:
-        """The logits."""
-        return self.apply(params, x)[0]
+        self.forward = lambda p, x: net.apply(p, x, running=None, key=None)[0]  # -> logits
+        self.features = functools.partial(net.features, running=None, key=None, stages=True)
 
     def layers(self) -> list[arithmetic.Layer]:
         """Its table."""
@@ -60,10 +56,8 @@ class Program:
         return jax.make_jaxpr(self.forward)(self.params, self.x).jaxpr
 
     def maps(self) -> list[tuple[int, ...]]:
-        """Shapes of its probed blocks."""
-        probes: dict = {}
-        jax.eval_shape(functools.partial(self.apply, probes=probes), self.params, self.x)
-        return [probes[name].value.shape for name in sorted(probes)]
+        """The shapes after its stages."""
+        return [maps.shape for maps in jax.eval_shape(self.features, self.params, self.x)[0]]
 
 
 def floats(*shape: int) -> jax.ShapeDtypeStruct:

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 from deepseq.nets.blocks import attention as A
 from deepseq.nets.blocks.layers import Dense, dense
 from deepseq.train.losses import cross_entropy, misclassified
-from deepseq.train.sequences import sequence_step, start
+from deepseq.train.sequences import sequence_step
+from deepseq.train.state import init_state
 
 KINDS = ("without positions", "with positions")
 GUESS = 0.5  # accuracy of a guess
@@ -96,7 +97,7 @@ def _train(own: Sizes, key: Array, batches: Examples, positions: Array) -> tuple
         return cross_entropy(apply(params, batch.tokens, positions), batch.labels).mean(), {}
 
     state, metrics = jax.lax.scan(
-        sequence_step(loss, optimizer), start(init(own, key), optimizer), batches
+        sequence_step(loss, optimizer), init_state(init(own, key), optimizer), batches
     )
     return state.params, metrics["loss"]
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from deepseq.data import bitmaps, digits, mnist, usps
 from deepseq.data.source import Images, Splits
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.images import lenet
 from deepseq.train.losses import squared_error
 
@@ -23,7 +23,7 @@ IMAGES = {"zip_codes": (16, -1.0, 1.0), "lenet5": (32, -0.1, 1.175)}
 RUBBISH = 0.1  # j of equation 9, the penalty of an image that is no digit
 
 
-def build(name: str) -> tuple[Net, Callable]:
+def build(name: str) -> tuple[Classifier, Callable]:
     """A net and its loss: (outputs (B, 10), labels (B,)) -> (B,)."""
     if name == "zip_codes":
         return lenet.zip_codes(), squared_error

@@ -16,7 +16,8 @@ from deepseq.nets.blocks.inside import Probes, look
 from deepseq.train.loop import Diverged
 from deepseq.train.losses import misclassified
 from deepseq.train.order import permutation
-from deepseq.train.step import Batch, TrainState, initial_state, train_step
+from deepseq.train.state import TrainState
+from deepseq.train.step import Batch, init_state, train_step
 from experiments.zip_codes.nets import FEATURES, build, make_optimizer, read
 from experiments.zip_codes.readers import READERS, test_error
 
@@ -51,7 +52,7 @@ class Trainer:
         def maps(params: Any, images: Array) -> Array:
             return look(lambda p: outputs(params, images, p).sum())[FEATURES[name]].value
 
-        self.init_state = initial_state(net.init, net.apply, optimizer, images.shape[1:])
+        self.init_state = init_state(net.init, net.apply, optimizer, images.shape[1:])
         self.advance, self.outputs, self.maps = map(jax.jit, (advance, outputs, maps))
 
     def train(self, session: Session) -> dict[str, Any]:

@@ -284,7 +284,7 @@ def test_a_picture_that_is_not_there(monkeypatch):
     [
         ("sizes.largest", 6, "--config.sizes.largest=6 must be at least 7"),
         ("sizes.kernels", (1, 5), "--config.sizes.kernels=1,5 must be numbers with 3 among them"),
-        ("sizes.strides", (1, 1, 2), "all different"),
+        ("sizes.strides", (1, 1, 2), "different numbers of at least 1"),
         ("sizes.paddings", (1, 2), "0 among them"),
         ("picture.every", 41, "--config.picture.every=41 must be from 1 to 40"),
         ("picture.tolerance", 0.0, "above 0"),
