@@ -162,9 +162,11 @@ def _tick_share(tick: progress.Tick, label: str, before: float, cost: float, sha
 def _label(tag: Mapping[str, Any]) -> str:
     """A tag for people: "plain-20, seed 0"."""
     named = (
-        f"{key} {value}" if isinstance(value, int) else str(value) for key, value in tag.items()
+        f"{key} {value}" if isinstance(value, int) else str(value)
+        for key, value in tag.items()
+        if value not in (None, "")
     )
-    return ", ".join(filter(None, named))
+    return ", ".join(named)
 
 
 def finished(records: Sequence[Record], tag: Mapping[str, Any]) -> bool:

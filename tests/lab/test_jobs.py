@@ -205,3 +205,9 @@ def test_records_of_a_job(tmp_path):
     lines = [{"net": "a", "seed": 0, "step": 1}, {"net": "a", "seed": 1, "step": 1}, {"seed": 0}]
     (tmp_path / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert Session({"net": "a", "seed": 0}, tmp_path).records() == lines[:1]
+
+
+def test_a_job_without_a_seed_is_named_by_the_rest_of_its_tag(tmp_path):
+    twice = 2 * [Job({"part": "table", "seed": None}, lambda session: {})]
+    with pytest.raises(ValueError, match="two jobs are tagged table$"):
+        jobs.run(twice, tmp_path)
