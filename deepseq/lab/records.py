@@ -48,8 +48,12 @@ class Records:
         return found is not None and all(self._end(found, seed) for seed in seeds)
 
     def ends(self, **tag: Any) -> list[Record]:
-        """The last record of a job for each seed; KeyError where there is no such job."""
-        return [self._end(self._index(tag), seed) for seed in self.seeds]
+        """The last record of a job for each seed; KeyError where there is no such job.
+
+        Where the jobs have no seed, its one record, whatever has become of the other jobs.
+        """
+        seeds = self.seeds if self._seeded else [0]
+        return [self._end(self._index(tag), seed) for seed in seeds]
 
     def end(self, **tag: Any) -> Record:
         """The last record of a job of the first seed, for what is the same for all."""
