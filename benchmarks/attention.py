@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks import attention_peers as peers
 from benchmarks import timing
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences import attentive, decoding, transformer
-from deepseq.nets.sequences.seq2seq import Seq2Seq
 from deepseq.train.allocator import keep_freed_memory
 
 BATCH, STEPS, VOCABULARY = 64, 32, 8000
@@ -89,7 +89,7 @@ def transformers(rate: float, source, target) -> dict[str, Callable]:
 
 
 def recurrent(source, target) -> dict[str, Callable]:
-    """A training step of the GRU encoder-decoder with additive attention: ours, linen's, torch's."""
+    """A training step of the GRU encoder-decoder with additive attention, and its peers'."""
     net = attentive.attentive(VOCABULARY, VOCABULARY, alignment=RECURRENT["hidden"], **RECURRENT)
     sizes = {"vocabulary": VOCABULARY, **RECURRENT}
     cases = {
@@ -115,7 +115,7 @@ def ours(net: Seq2Seq, source, target, rate: float) -> Callable:
 
 
 def decoded(rounds: int, sentences: int = 200, steps: int = 30, beam: int = 4) -> dict[str, float]:
-    """Seconds of beam search over a cache for all sentences, and the time without a cache over it."""
+    """Seconds of beam search over a cache for all sentences; the time without one over it."""
     net = transformer.transformer(VOCABULARY, feed_forward=512, dropout=0.0, **TRANSFORMER)
     params = jax.jit(net.init)(jax.random.key(0))
     source = jnp.asarray(np.random.default_rng(1).integers(3, VOCABULARY, (sentences, 20)))

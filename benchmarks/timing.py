@@ -19,7 +19,7 @@ import jax.numpy as jnp
 def interleave(
     cases: dict[str, Callable[[], object]], rounds: int, repeats: int = 2
 ) -> dict[str, list[float]]:
-    """Seconds per call of each case, one number per round; a case blocks until its result is there."""
+    """Seconds per call of each case, one number per round; a case blocks until it has a result."""
     order = list(cases)
     for name in order:
         cases[name]()

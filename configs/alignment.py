@@ -1,20 +1,19 @@
 """Alignment: what is lost with the length of a source, by one vector and by attention, and where
 attention looks.
 
-Paper     Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Bahdanau, Cho, Bengio 2015 (arXiv 1409.0473);
-          Vaswani et al. 2017 (arXiv 1706.03762).
+Paper     Sutskever, Vinyals, Le 2014 (arXiv 1409.3215); Bahdanau, Cho, Bengio 2015 (arXiv
+          1409.0473); Vaswani et al. 2017 (arXiv 1706.03762).
 Command   python -m experiments.run --config=configs/alignment.py[:smoke|:laptop|:paper]
 
-    tier     symbols backwards, up to  updates  parameters        seeds  time
-    smoke    10                        60       2 to 5 thousand   2      20 s on two CPU cores (30 s with jax 0.12)
-    laptop   64                        1800     130 to 138 k      3      7 minutes on two CPU cores
-    paper    64                        20 000   2.1 to 2.4 M      5      an accelerator
+    tier     symbols backwards, up to  updates  parameters        seeds  time on two CPU cores
+    smoke    10                        60       2 to 5 thousand   2      20 s (30 s with jax 0.12)
+    laptop   64                        1800     130 to 138 k      3      7 minutes
+    paper    64                        20 000   2.1 to 2.4 M      5      for an accelerator
 
 Expected  in the paper of 2015, BLEU of one vector falls from sentences of 20 words on and that of
-attention does not fall up to
-          50 (its figure 2); reversing the source raises it from 26.17 to 30.59 (2014, table 1).
-          There, a source reversed lies closer to its target; the first task here is the other way
-          round, and nothing of the sort is to be expected.
+          attention does not fall up to 50 (its figure 2); reversing the source raises it from 26.17
+          to 30.59 (2014, table 1). There, a source reversed lies closer to its target; the first
+          task here is the other way round, and nothing of the sort is to be expected.
 """
 
 from ml_collections import ConfigDict

@@ -1,21 +1,26 @@
 """Autoregression: how much of the past does a prediction need, and who can keep it?
 
-Sources   Cover, Thomas 2006, chapter 4 (entropy rates); Rabiner 1989 (the forward algorithm); Box, Jenkins 1970 (linear
-          autoregression and its forecasts); Elman 1990 (the RNN as a latent autoregressive model);
-          Graves, Fernandez, Schmidhuber 2007, arXiv 0705.2011 (recurrence in two dimensions)
+Sources   Cover, Thomas 2006, chapter 4 (entropy rates); Rabiner 1989 (the forward algorithm); Box,
+          Jenkins 1970 (linear autoregression and its forecasts); Elman 1990 (the RNN as a latent
+          autoregressive model); Graves, Fernandez, Schmidhuber 2007, arXiv 0705.2011 (recurrence in
+          two dimensions)
 Command   python -m experiments.run --config=configs/autoregression.py[:smoke|:laptop|:paper]
 
-    tier     chains of order; copy of lag; symbols a seed; pixel model  updates: net, RNN, pixels  seeds  time
-    smoke    1, 2; 3; 4096; 1500 parameters                             60, 60, 20                     2  20 s on two cores
-    laptop   1, 2, 3; 6; 65 536; 8000 parameters                        300, 1500, 800                 3  4 minutes on two cores
-    paper    1, 2, 3, 4; 8; 1 048 576; 100 000 parameters               2000, 20 000, 10 000           5  an accelerator
+    tier     orders of chains; lag of copy  symbols a seed  parameters of a model of pixels
+    smoke    1, 2; 3                                  4096      1500
+    laptop   1, 2, 3; 6                             65 536      8000
+    paper    1, 2, 3, 4; 8                       1 048 576   100 000
+
+    tier     updates: net, RNN, pixels  seeds  time
+    smoke    60, 60, 20                     2  20 s on two cores
+    laptop   300, 1500, 800                 3  4 minutes on two cores
+    paper    2000, 20 000, 10 000           5  an accelerator
 
 Expected  the loss of AR(tau) falls to the entropy rate at tau = the order of the chain and stays
-there; the Markov model is as
-          good only on a Markov chain. A recurrent net comes near the floor of every source, those
-          of no finite order included. What a linear model feeds back to itself follows the closed
-          form of the error at every horizon. Whether, on images, a state from the left and from
-          above says more than one that comes along the raster is open.
+          there; the Markov model is as good only on a Markov chain. A recurrent net comes near the
+          floor of every source, those of no finite order included. What a linear model feeds back
+          to itself follows the closed form of the error at every horizon. Whether, on images, a
+          state from the left and from above says more than one that comes along the raster is open.
 
 Every seed draws its own chains, training series, first weights and batches. The loss of a model of
 a window is its expected loss, enumerated; that of a recurrent net is measured on a test series

@@ -1,8 +1,9 @@
 """What can be counted of a convolution and of the nets built from it: sizes, parameters,
 multiply-adds, receptive fields.
 
-Papers    Krizhevsky et al. 2012; Simonyan, Zisserman 2014 (arXiv 1409.1556); Szegedy et al. 2014 (1409.4842);
-          He et al. 2015 (1512.03385) and 2016 (1603.05027); Huang et al. 2016 (1608.06993).
+Papers    Krizhevsky et al. 2012; Simonyan, Zisserman 2014 (arXiv 1409.1556); Szegedy et al. 2014
+          (1409.4842); He et al. 2015 (1512.03385) and 2016 (1603.05027); Huang et al. 2016
+          (1608.06993).
 Command   python -m experiments.run --config=configs/conv_arithmetic.py[:smoke|:laptop|:paper]
 
     tier     sizes tried               seeds  time
@@ -11,9 +12,8 @@ Command   python -m experiments.run --config=configs/conv_arithmetic.py[:smoke|:
     paper    images up to 32 pixels    5      half a minute
 
 Expected  The rules of size and count hold with their floors and exceptions. The notes' AlexNet has
-200 million parameters for
-          want of one pooling. Deeper with fewer parameters is a direction, not a law: VGG and
-          ResNet go the other way.
+          200 million parameters for want of one pooling. Deeper with fewer parameters is a
+          direction, not a law: VGG and ResNet go the other way.
 """
 
 from ml_collections import ConfigDict
@@ -29,8 +29,6 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "conv_arithmetic"
     config.tier = tier
     config.seeds = (0, 1, 2)
-        False  # by XLA, which takes longer than it saves: everything runs once, on little
-    )
 
     config.sizes = ConfigDict()  # every combination that fits
     config.sizes.largest = 16  # image, from 1 pixel on

@@ -9,9 +9,8 @@ Command   python -m experiments.run --config=configs/degradation.py[:smoke|:lapt
     paper    CIFAR-10        20 and 56, width 16          64 000      5  hours on an accelerator
 
 Expected  plain-56 ends with a higher training error than plain-20; ResNet-56 does not end above
-ResNet-20.
-          On CIFAR-10 Table 6 prints test errors of 8.75 % (ResNet-20) and 6.97 % (ResNet-56), and
-          none for plain nets.
+          ResNet-20. On CIFAR-10 Table 6 prints test errors of 8.75 % (ResNet-20) and 6.97 %
+          (ResNet-56), and none for plain nets.
 
 Every value can be set from the command line, for example --config.seeds=0,1,2,3,4 or, for a short
 run on real images, --config=configs/degradation.py:paper --config.train.steps=500 --config.seeds=0

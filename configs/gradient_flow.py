@@ -1,27 +1,29 @@
 """Gradient flow: what happens to the gradient between the last step of a recurrent net and its
 first?
 
-Paper     Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063: the bound of section 2, Algorithm 1, equation 9.
-          Hochreiter, Schmidhuber 1997 (the cell state); Le, Jaitly, Hinton 2015 (the identity ReLU
-          net).
+Paper     Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063: the bound of section 2, Algorithm 1,
+          equation 9. Hochreiter, Schmidhuber 1997 (the cell state); Le, Jaitly, Hinton 2015 (the
+          identity ReLU net).
 Command   python -m experiments.run --config=configs/gradient_flow.py[:smoke|:laptop|:paper]
 
-    tier     nets at initialisation      training on temporal order         seeds  time on two CPU cores
-    smoke    8 units,   24 steps            8 units, T = 10,      30 iterations     2  12 s
-    laptop   50 units,  200 steps          32 units, T = 50,   1 500 iterations     3  1 to 2 minutes
-    paper    100 units, 500 steps          50 units, T = 100, 20 000 iterations     5  an hour (estimated), 4 GB
+    tier     nets at initialisation  training on temporal order          seeds  time on two cores
+    smoke    8 units,   24 steps      8 units, T = 10,      30 iterations    2  12 s
+    laptop   50 units,  200 steps    32 units, T = 50,   1 500 iterations    3  1 to 2 minutes
+    paper    100 units, 500 steps    50 units, T = 100, 20 000 iterations    5  an hour (estimated),
+                                                                                4 GB
 
 Expected  (1) Without training: a straight line on the log scale, of slope log rho where the units
-are near rest and below it
-          where they saturate; nothing above the bound (gamma |W|)^lag. A sigmoid unit vanishes for
-          certain only for |W| < 4; ReLU explodes only above a radius of 1 (identity) or later still
-          (weights of either sign); skip and gated paths keep the gradient where they are open, and
-          only there. (2) In training: plain SGD learns nothing, SGD with a clipped gradient does,
-          and the regulariser keeps the gradient's norm from step to step. The paper prints no
-          norms; its success rates on temporal order need longer training than the laptop tier's.
+          are near rest and below it where they saturate; nothing above the bound (gamma |W|)^lag. A
+          sigmoid unit vanishes for certain only for |W| < 4; ReLU explodes only above a radius of 1
+          (identity) or later still (weights of either sign); skip and gated paths keep the gradient
+          where they are open, and only there. (2) In training: plain SGD learns nothing, SGD with a
+          clipped gradient does, and the regulariser keeps the gradient's norm from step to step.
+          The paper prints no norms; its success rates on temporal order need longer training than
+          the laptop tier's.
 
 Every value can be set from the command line, for example --config.seeds=0,1,2,3,4 or
---config.flow.radii=0.8,1.2"""
+--config.flow.radii=0.8,1.2
+"""
 
 from ml_collections import ConfigDict
 

@@ -1,28 +1,31 @@
 """Language models: do recurrent nets predict text better than counting does, and which cell does
 best?
 
-Paper     Zaremba, Sutskever, Vinyals 2014 (arXiv 1409.2329), small, medium and large nets on the Penn Treebank; Chung et al.
-          2014 (arXiv 1412.3555) for the cells; Chen, Goodman 1999 for the n-grams.
+Paper     Zaremba, Sutskever, Vinyals 2014 (arXiv 1409.2329), small, medium and large nets on the
+          Penn Treebank; Chung et al. 2014 (arXiv 1412.3555) for the cells; Chen, Goodman 1999 for
+          the n-grams.
 Command   python -m experiments.run --config=configs/language_model.py[:smoke|:laptop|:paper]
 
-    tier     text                                  nets                                      seeds  time
-    smoke    characters of Python's documentation  LSTM, GRU, RNN, equal parameters, tiny    2      20 s on two CPU cores
-    laptop   characters of Python's documentation  LSTM of 448 units                         3      7 minutes on two CPU cores
-    paper    words of the Penn Treebank            small, medium, large, the paper's recipe  1      an accelerator
+    tier     text                                  nets                  seeds  time on two cores
+    smoke    characters of Python's documentation  LSTM, GRU, RNN, tiny  2      20 s
+    laptop   characters of Python's documentation  LSTM of 448 units     3      7 minutes
+    paper    words of the Penn Treebank            small, medium, large  1      for an accelerator
 
-          The small net of the paper takes half an hour on two CPU cores: the paper tier with
-            --config.nets=small. To compare
-          cells: --config.nets=lstm,gru,rnn. The treebank's characters: the laptop tier with
-            --config.corpus.text=ptb, its words
-          with --config.corpus.unit=words besides. A text of your own: --config.corpus.text=FILE.
+          The smoke tier's nets have equally many parameters; the paper tier's are trained by the
+          paper's recipe. The small one takes half an hour on two CPU cores: the paper tier with
+          --config.nets=small. To compare cells: --config.nets=lstm,gru,rnn. The treebank's
+          characters: the laptop tier with --config.corpus.text=ptb, its words with
+          --config.corpus.unit=words besides. A text of your own: --config.corpus.text=FILE.
 
 Expected  Small net: perplexity 120.7 (validation) and 114.5 (test), medium 86.2 and 82.7, large
           82.2 and 78.4 (table 1). Gated cells beat the plain RNN, and trained for long enough every
           net beats the n-grams.
-Chosen    Size, batch, unroll, dropout and rates by the validation text, in some twenty trials with seed 100. LSTMs and GRUs
-          of 256 units came out level with the best n-gram model (12 symbols), hence the larger
-          LSTM. High rates are faster where they last, and fail for some seeds.
-Departs   The medium net's rate falls by 1 / 1.2 an epoch, as the paper has it (TensorFlow's reproduction: 0.8).
+Chosen    Size, batch, unroll, dropout and rates by the validation text, in some twenty trials with
+          seed 100. LSTMs and GRUs of 256 units came out level with the best n-gram model (12
+          symbols), hence the larger LSTM. High rates are faster where they last, and fail for some
+          seeds.
+Departs   The medium net's rate falls by 1 / 1.2 an epoch, as the paper has it (TensorFlow's
+          reproduction: 0.8).
 """
 
 from ml_collections import ConfigDict

@@ -1,22 +1,24 @@
 """Long dependencies: what does it cost to bridge a lag, cell by cell and task by task?
 
-Papers    Hochreiter, Schmidhuber 1997 (adding, temporal order); Arjovsky, Shah, Bengio 2016, arXiv 1511.06464 (adding and
-          copy as here, with their baselines); Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063
-          (clipping, regulariser); Le, Jaitly, Hinton 2015, arXiv 1504.00941 (the IRNN); Chung et
-          al. 2014, arXiv 1412.3555 (GRU against LSTM)
+Papers    Hochreiter, Schmidhuber 1997 (adding, temporal order); Arjovsky, Shah, Bengio 2016, arXiv
+          1511.06464 (adding and copy as here, with their baselines); Pascanu, Mikolov, Bengio 2013,
+          arXiv 1211.5063 (clipping, regulariser); Le, Jaitly, Hinton 2015, arXiv 1504.00941 (the
+          IRNN); Chung et al. 2014, arXiv 1412.3555 (GRU against LSTM)
 Command   python -m experiments.run --config=configs/long_dependencies.py[:smoke|:laptop|:paper]
 
-    tier     lags: adding, copy, order, echo; clipping             units  steps up to  seeds  time
-    smoke    4, 8; none; none; 2; 10                                   6           40      2  20 s on two CPU cores
-    laptop   10, 30, 100; 5, 30; 10, 50; 5, 20; 10, 20, 50            32         4000      3  6 minutes on two CPU cores
-    paper    100 to 750; 100 to 500; 50 to 200; 10 to 200; 50 to 200  128      100 000      5  days on an accelerator
+    tier    adding       copy        order      echo       clipping    units    steps  seeds  time
+    smoke   4, 8         none        none       2          10              6       40      2  20 s
+    laptop  10, 30, 100  5, 30       10, 50     5, 20      10, 20, 50     32     4000      3  6 min
+    paper   100 to 750   100 to 500  50 to 200  10 to 200  50 to 200     128  100 000      5  days
+
+          The columns of the tasks are their lags, steps the most that a run takes; times are those
+          of two CPU cores, in the paper tier of an accelerator.
 
 Expected  the LSTM and the GRU solve adding at lag 100 and the tanh RNN stays at 1/6; the IRNN
-solves it too. Clipping makes
-          SGD learn temporal order, and the regulariser makes it faster.
-          Arjovsky et al. print the baselines 0.167 and 10 ln 8/(T+20); Pascanu et al. report 100 %
-          success of SGD-CR up to length 200; Hochreiter and Schmidhuber's LSTM took 74 000
-          sequences for adding at T = 100 (Table 7).
+          solves it too. Clipping makes SGD learn temporal order, and the regulariser makes it
+          faster. Arjovsky et al. print the baselines 0.167 and 10 ln 8/(T+20); Pascanu et al.
+          report 100 % success of SGD-CR up to length 200; Hochreiter and Schmidhuber's LSTM took
+          74 000 sequences for adding at T = 100 (Table 7).
 
 A run ends when its task is solved (the mean training loss of ``measure.every`` steps, every batch
 new, is below ``measure.solved`` times the loss of a predictor without memory), when it diverges, or
@@ -26,7 +28,8 @@ Arjovsky et al.
 
 What the regulariser is worth hangs on chance here: with clipping.lags=10,20,30,40,50, log2(steps)
 falls by [0.01, 0.36] for seeds 0 to 4, but by [-0.22, 0.19] for seeds 5 to 14, while clipping's
-[1.4, 2.3] comes out as [1.8, 2.2]."""
+[1.4, 2.3] comes out as [1.8, 2.2].
+"""
 
 from ml_collections import ConfigDict
 

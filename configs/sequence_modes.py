@@ -1,7 +1,8 @@
 """The four ways of reading and writing: vector to sequence, sequence to vector, through a vector,
 and step by step.
 
-Paper     none of one's own; the nets are those of Cho et al. 2014, Sutskever et al. 2014 and Schuster, Paliwal 1997.
+Paper     none of one's own; the nets are those of Cho et al. 2014, Sutskever et al. 2014 and
+          Schuster, Paliwal 1997.
 Command   python -m experiments.run --config=configs/sequence_modes.py[:smoke|:laptop|:paper]
 
     tier     bits up to  reversal up to  tagging over  seeds  time
@@ -10,10 +11,9 @@ Command   python -m experiments.run --config=configs/sequence_modes.py[:smoke|:l
     paper    200         30              100           5      an accelerator
 
 Expected  0.9 of held-out digits are written as words without a mistake; parity is right for 0.99 of
-strings of up to 40 bits;
-          0.95 of all sequences come back reversed without a mistake, out of one vector; tags that
-          need what is still to come are right when read both ways, and stay at 1/4, exactly what
-          guessing gives, when read one way.
+          strings of up to 40 bits; 0.95 of all sequences come back reversed without a mistake, out
+          of one vector; tags that need what is still to come are right when read both ways, and
+          stay at 1/4, exactly what guessing gives, when read one way.
 """
 
 from ml_collections import ConfigDict

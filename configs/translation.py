@@ -1,8 +1,8 @@
 """Translation: an RNN with attention and a Transformer of equally many parameters, on the same
 pairs.
 
-Paper     Vaswani et al. 2017 (arXiv 1706.03762) and Bahdanau et al. 2015 (arXiv 1409.0473); Elliott et al. 2016 (arXiv
-          1605.00459) for Multi30k.
+Paper     Vaswani et al. 2017 (arXiv 1706.03762) and Bahdanau et al. 2015 (arXiv 1409.0473); Elliott
+          et al. 2016 (arXiv 1605.00459) for Multi30k.
 Command   python -m experiments.run --config=configs/translation.py[:smoke|:laptop|:paper]
 
     tier     pairs                       parameters of a net  seeds  time
@@ -11,23 +11,23 @@ Command   python -m experiments.run --config=configs/translation.py[:smoke|:lapt
     paper    28 981 captions, 30 passes  5.2 million          1      an accelerator
 
           On two CPU cores a pass over the captions takes a minute and a half for either net: the
-            paper tier with
-          --config.train.epochs=10 takes half an hour. It reads Multi30k from
+          paper tier with --config.train.epochs=10 takes half an hour. It reads Multi30k from
           $DEEPSEQ_DATA/multi30k, or fetches it.
 
 Expected  The notes say that Transformers replace RNNs. Community implementations on Multi30k,
           German to English: BLEU 28.22 for an RNN, 35.73 for a Transformer. Tokens and sizes move
           BLEU by several points, so only the order is asserted.
-Fixed     Before the seeds below were run: for the dates, whole dates that are right, of days that are held out, after the last
-          of 20 passes over 2000 pairs, and the mean over the ends of all passes; a margin of 0.02.
-          For the captions, BLEU of the test by beam search after the last pass.
-Chosen    On the dates' validation days with seed 100. Of the Transformer the peak rate (2e-3, 4e-3, 8e-3), the dropout (0,
-          0.1), the warm-up (100, 200, 400) and the size of a batch; the RNN's first setting was
-          right on all days. For the
-          captions nothing: usual values.
-Departs   Post-norm, shared embedding, sinusoids, Adam and the schedule's shape are Vaswani's; both nets get the same batches,
-          schedule, smoothed labels and clipping, each a peak rate and a dropout of its own. The net
-          is smaller than the paper's base (3 levels of 256 for 6 of 512), as the corpus is.
+Fixed     Before the seeds below were run: for the dates, whole dates that are right, of days that
+          are held out, after the last of 20 passes over 2000 pairs, and the mean over the ends of
+          all passes; a margin of 0.02. For the captions, BLEU of the test by beam search after the
+          last pass.
+Chosen    On the dates' validation days with seed 100. Of the Transformer the peak rate (2e-3, 4e-3,
+          8e-3), the dropout (0, 0.1), the warm-up (100, 200, 400) and the size of a batch; the
+          RNN's first setting was right on all days. For the captions nothing: usual values.
+Departs   Post-norm, shared embedding, sinusoids, Adam and the schedule's shape are Vaswani's; both
+          nets get the same batches, schedule, smoothed labels and clipping, each a peak rate and a
+          dropout of its own. The net is smaller than the paper's base (3 levels of 256 for 6 of
+          512), as the corpus is.
 """
 
 from ml_collections import ConfigDict

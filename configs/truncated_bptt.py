@@ -1,13 +1,14 @@
 """Truncated backpropagation: what is lost when the gradient is followed back k steps only, and what
 is saved?
 
-Paper     Williams, Peng 1990 (Neural Computation 2), BPTT(h; h'); practice: Mikolov et al. 2010, Zaremba et al. 2014.
+Paper     Williams, Peng 1990 (Neural Computation 2), BPTT(h; h'); practice: Mikolov et al. 2010,
+          Zaremba et al. 2014.
 Command   python -m experiments.run --config=configs/truncated_bptt.py[:smoke|:laptop|:paper]
 
-    tier     tasks                                            updates   seeds  time
-    smoke    echo 3; text, 16 units                           20        2      20 s on two CPU cores
-    laptop   echo 3 and 10, 48 units; text, 96 units          600, 300  3      8 minutes on two CPU cores
-    paper    echo 3, 10 and 30, 128 units; text, 512 units    20 000    5      an accelerator
+    tier     tasks                                          updates   seeds  time
+    smoke    echo 3; text, 16 units                         20        2      20 s on two CPU cores
+    laptop   echo 3 and 10, 48 units; text, 96 units        600, 300  3      8 minutes on two cores
+    paper    echo 3, 10 and 30, 128 units; text, 512 units  20 000    5      an accelerator
 
 Expected  A gradient cut after k steps knows nothing of dependencies longer than k: a net that
           starts from zero in every chunk stays at ln 2 on the echo where k <= lag. A carry handed

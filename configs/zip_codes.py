@@ -1,23 +1,23 @@
 """A convolutional net reads zip codes, as in 1989; its successor LeNet-5; and what their maps are
 worth to a linear reader.
 
-Papers    LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition", Neural Computation 1.
-          LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document
-          recognition", Proc. IEEE 86.
+Papers    LeCun et al. 1989, "Backpropagation applied to handwritten zip code recognition", Neural
+          Computation 1. LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to
+          document recognition", Proc. IEEE 86.
 Command   python -m experiments.run --config=configs/zip_codes.py[:smoke|:laptop|:paper]
 
-    tier     images                                          passes              seeds  time
-    smoke    scikit-learn's digits                           3 and 2             2      20 s on two CPU cores
-    laptop   scikit-learn's digits                           60 and 30           3      2 minutes on two CPU cores
-    paper    zip codes (7291 and 2007), MNIST                23 and 20           5      half an hour on two CPU cores
+    tier     images                            passes     seeds  time
+    smoke    scikit-learn's digits             3 and 2    2      20 s on two CPU cores
+    laptop   scikit-learn's digits             60 and 30  3      2 minutes on two CPU cores
+    paper    zip codes (7291 and 2007), MNIST  23 and 20  5      half an hour on two CPU cores
 
 Expected  The paper's net makes 5.0 % errors on the test zip codes (102) and 0.14 % on the training
-ones (10), after 23 passes, one
-          image at a time. A linear reader of its last maps makes fewer errors than one of the
-          pixels.
+          ones (10), after 23 passes, one image at a time. A linear reader of its last maps makes
+          fewer errors than one of the pixels.
 
 The paper used a diagonal approximation to second derivatives; here the rate falls in a line (1989)
-or as a cosine (LeNet-5, Adam)."""
+or as a cosine (LeNet-5, Adam).
+"""
 
 from ml_collections import ConfigDict
 

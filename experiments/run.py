@@ -90,7 +90,9 @@ def _train(study, config, path: Path) -> None:
     import jax
 
     from deepseq.lab import jobs
+    from deepseq.train.checkpoints import quiet_orbax
 
+    quiet_orbax()
     began = time.monotonic()
     before = jax.config.read(QUICK_COMPILE)
     # in runs this short, optimising the programs takes longer than it saves

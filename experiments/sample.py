@@ -93,6 +93,9 @@ def _sample(
 
     from deepseq.data import text
     from deepseq.nets.sequences import language_model
+    from deepseq.train.checkpoints import quiet_orbax
+
+    quiet_orbax()
 
     model = study.trained(
         config, Path(workdir), net or config.nets[0], config.seeds[0] if net_seed < 0 else net_seed

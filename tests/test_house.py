@@ -15,7 +15,7 @@ from deepseq.train import log
 
 ROOT = Path(__file__).resolve().parents[1]
 MAY_IMPORT = {
-    "deepseq/nets": {"jax", "chex", "deepseq.nets"},
+    "deepseq/nets": {"jax", "chex", "deepseq.nets", "deepseq._lazy"},
     "deepseq/data": {"sklearn", "pooch", "tokenizers", "deepseq.data"},
     "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "safetensors", "deepseq.train"},
     "configs": {"ml_collections"},

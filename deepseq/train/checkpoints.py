@@ -52,20 +52,20 @@ def _not_a_task_of_orbax(record: logging.LogRecord) -> bool:
 
 
 @functools.cache  # once in a process
-def _silence_late_writes() -> None:
-    """When one array of a checkpoint cannot be written, orbax ends its event loop and leaves the
-    other arrays' tasks.
+def quiet_orbax() -> None:
+    """Silences what orbax says of itself in this process, for a command that tells errors in a line.
 
-    Each of those then fails to report there, or fails unheard. What was wrong has been raised by
-    then, so their tracebacks, one for every array, tell nothing."""
+    It logs through absl. And when one array of a checkpoint cannot be written, it ends its event
+    loop and leaves the other arrays' tasks: each of those then fails to report there, or fails
+    unheard. What was wrong has been raised by then, so their tracebacks tell nothing.
+    """
+    logging.getLogger("absl").addFilter(_not_orbax)
     logging.getLogger("asyncio").addFilter(_not_a_task_of_orbax)
     tell = sys.unraisablehook
 
     def hook(unraisable) -> None:
-        late = (
-            isinstance(unraisable.exc_value, RuntimeError)
-            and str(unraisable.exc_value) == "Event loop is closed"
-        )
+        error = unraisable.exc_value
+        late = isinstance(error, RuntimeError) and str(error) == "Event loop is closed"
         if not late or unraisable.object is not None:  # an object's own complaint is not of these
             tell(unraisable)
 
@@ -85,8 +85,6 @@ class Checkpoints:
         Raises:
           CheckpointError: the directory cannot be made or written.
         """
-        logging.getLogger("absl").addFilter(_not_orbax)
-        _silence_late_writes()
         self._directory = Path(directory).absolute()
         self._warn = warn
         options = ocp.CheckpointManagerOptions(

@@ -16,7 +16,8 @@ import numpy as np
 from deepseq.train import log as metrics_log
 from deepseq.train.checkpoints import CheckpointError, Checkpoints
 from deepseq.train.devices import on_first
-from deepseq.train.step import Batch, TrainState
+from deepseq.train.state import State
+from deepseq.train.step import Batch
 
 # steps the host may queue before it waits: enough to keep the device busy, few enough to stop at
 # once
@@ -44,8 +45,8 @@ class Interrupted(Exception):
 
 
 def fit(
-    step: Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]],
-    state: TrainState,
+    step: Callable[[State, Batch], tuple[State, dict[str, jax.Array]]],
+    state: State,
     batches: Callable[[int], Batch],
     *,
     steps: int,
@@ -54,10 +55,10 @@ def fit(
     log: Path,
     tag: dict[str, Any],
     checkpoints: Checkpoints,
-    observe: Callable[[TrainState], dict[str, Any]] = lambda state: {},
+    observe: Callable[[State], dict[str, Any]] = lambda state: {},
     tick: Callable[[int], None] = lambda done: None,
     stopping: Callable[[], bool] = lambda: False,
-) -> TrainState:
+) -> State:
     """Trains up to ``steps``, from the newest checkpoint where there is one, and returns the last
     state, on one device.
 
@@ -128,6 +129,46 @@ def fit(
         tick(done)
     checkpoints.wait()
     return on_first(state)
+
+
+def train_in_chunks(
+    advance: Callable[[Any, Any], tuple[Any, Any]],
+    state: Any,
+    chunks: Callable[[int], Any],
+    *,
+    updates: int,
+    every: int,
+    tag: dict[str, Any] | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    begin: int = 0,
+) -> Iterator[tuple[int, Any, Any]]:
+    """Trains ``every`` updates at a time, each time in one compiled program; nothing is stored.
+
+    Args:
+      advance: (state, chunk) -> (state, metrics), jitted; it may donate its state.
+      state: before the first update, or after ``begin`` of them.
+      chunks: n -> what the n-th call of ``advance`` is given.
+      updates, every: in all, and of one call.
+      tag: names the training where it is interrupted.
+      stopping: asked before each call; see ``interruption``.
+      begin: updates that were taken before.
+
+    Yields:
+      (updates taken, state, metrics), the metrics on the host, after each call.
+
+    Raises:
+      ValueError: ``every`` does not divide ``updates`` or ``begin``. Interrupted: ``stopping`` said
+        so.
+    """
+    if every < 1 or updates % every or begin % every:
+        raise ValueError(
+            f"train_in_chunks: chunks of {every} do not divide {updates} updates from {begin} on"
+        )
+    for done in range(begin, updates, every):
+        if stopping():
+            raise Interrupted(done, tag or {})
+        state, metrics = advance(state, chunks(done // every))
+        yield done + every, state, jax.device_get(metrics)
 
 
 @contextlib.contextmanager

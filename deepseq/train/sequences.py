@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from deepseq.train.step import TrainState
+from deepseq.train.state import State
 
 Loss = Callable[
     [Any, Any], tuple[Array, dict[str, Array]]
@@ -23,7 +23,7 @@ Loss = Callable[
 Gradient = Callable[
     [Any, Any], tuple[tuple[Array, dict[str, Array]], Any]
 ]  # what jax.value_and_grad of a Loss returns
-Step = Callable[[TrainState, Any], tuple[TrainState, dict[str, Array]]]
+Step = Callable[[State, Any], tuple[State, dict[str, Array]]]
 
 
 def sequence_step(loss: Loss, optimizer: optax.GradientTransformation) -> Step:
@@ -53,24 +53,14 @@ def gradient_step(gradient: Gradient, optimizer: optax.GradientTransformation) -
       optimizer: an optax transformation.
     """
 
-    def step(state: TrainState, batch: Any) -> tuple[TrainState, dict[str, Array]]:
+    def step(state: State, batch: Any) -> tuple[State, dict[str, Array]]:
         (value, metrics), direction = gradient(state.params, batch)
         norm = optax.tree.norm(direction)
-        updates, optimizer_state = optimizer.update(direction, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        known = {
-            "loss": value,
-            "gradient_norm": norm,
-            "finite": jnp.isfinite(value) & jnp.isfinite(norm),
-        }
-        return TrainState(state.step + 1, params, state.running, optimizer_state), known | metrics
+        finite = jnp.isfinite(value) & jnp.isfinite(norm)
+        known = {"loss": value, "gradient_norm": norm, "finite": finite}
+        return state.update(direction, optimizer), known | metrics
 
     return step
-
-
-def start(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step; ``running`` is (): sequence nets keep no moments."""
-    return TrainState(jnp.zeros((), jnp.int32), params, (), optimizer.init(params))
 
 
 def clipped(

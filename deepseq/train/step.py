@@ -11,7 +11,9 @@ import numpy as np
 import optax
 from jax import Array
 
+from deepseq.train import state as states
 from deepseq.train.losses import cross_entropy, misclassified
+from deepseq.train.state import TrainState
 
 Prepare = Callable[
     [Array | None, Array], Array
@@ -26,18 +28,7 @@ class Batch(NamedTuple):
     key: Array  # typed PRNG key of this step alone
 
 
-class TrainState(NamedTuple):
-    """What a step changes: plain arrays, so that it can be donated and stored."""
-
-    step: Array  # () int32, steps taken
-    params: Any
-    running: (
-        Any  # running average of the net's moments, or () for a net without batch normalisation
-    )
-    optimizer: Any
-
-
-def initial_state(
+def init_state(
     init: Callable,
     apply: Callable,
     optimizer: optax.GradientTransformation,
@@ -56,14 +47,14 @@ def initial_state(
     """
 
     @jax.jit
-    def state(key: Array) -> TrainState:
+    def make(key: Array) -> TrainState:
         params = init(key)
         images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
         _, moments = jax.eval_shape(lambda p, x: apply(p, x, running=None, key=key), params, images)
         running = jax.tree.map(lambda m: jnp.zeros(m.shape, m.dtype), moments)
-        return TrainState(jnp.zeros((), jnp.int32), params, running, optimizer.init(params))
+        return states.init_state(params, optimizer, TrainState, running=running)
 
-    return state
+    return make
 
 
 def train_step(
@@ -103,14 +94,12 @@ def train_step(
         (value, (logits, moments)), gradient = jax.value_and_grad(objective, has_aux=True)(
             state.params
         )
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
         m = jnp.where(state.step == 0, 0.0, momentum)
         running = jax.tree.map(
             lambda r, b: (m * r + (1 - m) * b).astype(r.dtype), state.running, moments
         )
-        params = optax.apply_updates(state.params, updates)
         metrics = {"loss": value, "error": misclassified(logits, batch.labels).mean()}
-        return TrainState(state.step + 1, params, running, optimizer_state), metrics
+        return state.update(gradient, optimizer, running=running), metrics
 
     return step
 

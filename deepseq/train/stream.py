@@ -3,29 +3,15 @@ chunk's beginning.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax.numpy as jnp
 import optax
 from jax import Array
 
-Gradient = Callable[
-    [Any, Any, Any], tuple[tuple[Array, Any], Any]
-]  # (params, carry, chunk) -> ((loss, carry), direction)
+from deepseq.train.state import StreamState
 
-
-class StreamState(NamedTuple):
-    """What a step changes: plain arrays, so that it can be donated and stored."""
-
-    step: Array  # () int32, steps taken
-    params: Any
-    optimizer: Any
-    carry: Any  # state of the net after the last chunk, (B, H) arrays
-
-
-def begin(params: Any, optimizer: optax.GradientTransformation, carry: Any) -> StreamState:
-    """The state before the first chunk."""
-    return StreamState(jnp.zeros((), jnp.int32), params, optimizer.init(params), carry)
+# (params, carry, chunk) -> ((loss, carry), direction)
+Gradient = Callable[[Any, Any, Any], tuple[tuple[Array, Any], Any]]
 
 
 def stream_step(
@@ -46,9 +32,7 @@ def stream_step(
 
     def step(state: StreamState, chunk: Any) -> tuple[StreamState, dict[str, Array]]:
         (loss, carry), direction = gradient(state.params, state.carry, chunk)
-        updates, optimizer_state = optimizer.update(direction, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
         metrics = {"loss": loss, "gradient_norm": optax.tree.norm(direction)}
-        return StreamState(state.step + 1, params, optimizer_state, carry), metrics
+        return state.update(direction, optimizer, carry=carry), metrics
 
     return step

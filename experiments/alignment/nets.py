@@ -7,10 +7,11 @@ import jax
 from jax import Array
 from ml_collections import ConfigDict
 
-from deepseq.nets.sequences import transformer_alignments
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences.attentive import alignments, attentive
 from deepseq.nets.sequences.language_model import LSTM
-from deepseq.nets.sequences.seq2seq import Seq2Seq, encoder_decoder, reversed_source
+from deepseq.nets.sequences.seq2seq import encoder_decoder, reversed_source
+from deepseq.nets.sequences.transformer import alignments as transformer_alignments
 from deepseq.nets.sequences.transformer import pre_norm, transformer
 
 FIXED, REVERSED, ATTENTIVE, TRANSFORMER = NETS = ("fixed", "reversed", "attentive", "transformer")
@@ -55,7 +56,8 @@ def arm(config: ConfigDict, name: str, vocabulary: int) -> Arm:
             "heads": own.heads,
             "feed_forward": own.feed_forward,
         }
-        return Arm(transformer(vocabulary, **sizes, dropout=0.0, norm=pre_norm), own.rate, _heads)
+        net = transformer(vocabulary, **sizes, dropout=0.0, norm=pre_norm)
+        return Arm(net, own.rate, lambda *given: _heads(net, *given))
     own = config.fixed
     width = next((width for width in own.widths if name == width_name(width)), own.hidden)
     net = encoder_decoder(vocabulary, vocabulary, LSTM, embedding=own.embedding, hidden=width)
@@ -67,6 +69,6 @@ def parameters(net: Seq2Seq) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(net.init, jax.random.key(0))))
 
 
-def _heads(params, memory, tokens: Array) -> Array:
-    levels = transformer_alignments.alignments(params, memory, tokens, norm=pre_norm)
-    return jax.numpy.concatenate([level.swapaxes(0, 1) for level in levels])
+def _heads(net, params, memory, tokens: Array) -> Array:
+    weights = transformer_alignments(net, params, memory, tokens).swapaxes(1, 2)
+    return weights.reshape(-1, *weights.shape[2:])

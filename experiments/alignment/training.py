@@ -11,11 +11,12 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from deepseq.data.transduction import BEGIN, END
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences.decoding import greedy
-from deepseq.nets.sequences.seq2seq import Seq2Seq
 from deepseq.train.loop import Interrupted
 from deepseq.train.losses import cross_entropy
-from deepseq.train.sequences import clipped, ended, sequence_step, start
+from deepseq.train.sequences import clipped, ended, sequence_step
+from deepseq.train.state import init_state
 from deepseq.train.step import jit_step
 from experiments.alignment.nets import Arm
 from experiments.alignment.tasks import Batch, Task
@@ -60,7 +61,7 @@ def programs(config: ConfigDict, task: str, arm: Arm) -> Programs:
         return -jnp.take_along_axis(logs, batch.answers[..., None], 2).mean()
 
     step = sequence_step(lambda params, batch: (mean_loss(net, params, batch), {}), optimizer)
-    begin = jax.jit(lambda key: start(net.init(key), optimizer))
+    begin = jax.jit(lambda key: init_state(net.init(key), optimizer))
     gradient = jax.jit(jax.value_and_grad(exact_loss))
     return Programs(
         arm, begin, jit_step(step), jax.jit(write), arm.look and jax.jit(look), gradient

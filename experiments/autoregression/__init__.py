@@ -23,6 +23,7 @@ from deepseq.data.source import DataError
 from deepseq.lab import rules
 from deepseq.lab.command_line import UsageError
 from deepseq.lab.jobs import Job, Session
+from deepseq.nets.blocks.net import parameters
 from experiments.autoregression import pixels, reals, symbols
 from experiments.autoregression.figures import draw
 from experiments.autoregression.records import tags
@@ -107,7 +108,7 @@ def _conditions(config: ConfigDict) -> list[tuple[str, bool, str]]:
     least = max(longest + real.horizon, config.echo.lag, measure.piece, symbols.DECODED * bits.lag)
     some = 0 < measure.omit < 1 and 0 < round(measure.omit * steps) < steps
     arms, size = config.pixels.arms, config.pixels.parameters
-    units = {arm: pixels.count(arm, 1) for arm in arms}
+    units = {arm: parameters(pixels.model(arm, 1)) for arm in arms}
     return [
         ("chain.longest", chain.longest > highest, f"above the highest of chain.orders, {highest}"),
         ("chain.longest", words <= MOST_WORDS, "less; too many words to enumerate"),

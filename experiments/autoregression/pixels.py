@@ -14,7 +14,8 @@ from ml_collections import ConfigDict, FrozenConfigDict
 from deepseq.data import digits
 from deepseq.lab.jobs import Session
 from deepseq.nets import recurrent as R
-from deepseq.nets.blocks.layers import Dense, Net, dense
+from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.blocks.net import Net, parameters
 from deepseq.nets.recurrent.grid import grid_lstm, grid_lstm_init, grid_rnn, grid_rnn_init
 from deepseq.nets.sequences import ar
 from experiments.autoregression.training import program, train
@@ -116,16 +117,10 @@ def model(name: str, hidden: int) -> Net:
     return Net(init, apply)
 
 
-def count(name: str, hidden: int) -> int:
-    """Parameters of an arm's model of that width."""
-    shapes = jax.eval_shape(model(name, hidden).init, jax.random.key(0))
-    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
-
-
-def width(name: str, parameters: int) -> int:
-    """The greatest number of hidden units with at most so many parameters, or 0."""
-    widths = range(1, parameters + 1)
-    return bisect.bisect_right(widths, parameters, key=functools.partial(count, name))
+def width(name: str, budget: int) -> int:
+    """The greatest number of hidden units of an arm with at most so many parameters, or 0."""
+    widths = range(1, budget + 1)
+    return bisect.bisect_right(widths, budget, key=lambda units: parameters(model(name, units)))
 
 
 def fit(config: FrozenConfigDict, name: str, session: Session) -> dict:
@@ -161,7 +156,7 @@ def fit(config: FrozenConfigDict, name: str, session: Session) -> dict:
     finite = np.isfinite(validation[0]).any()
     return {
         "hidden": hidden,
-        "parameters": count(name, hidden),
+        "parameters": parameters(net),
         "curve": record["curve"] / np.log(2),
         "validation": validation,
         "test": test,

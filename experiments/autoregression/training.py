@@ -13,7 +13,9 @@ from ml_collections import ConfigDict
 
 from deepseq.lab.jobs import Session
 from deepseq.nets import recurrent as R
-from deepseq.train.sequences import clipped, sequence_step, start
+from deepseq.train.loop import train_in_chunks
+from deepseq.train.sequences import clipped, sequence_step
+from deepseq.train.state import init_state
 
 THRESHOLD = 1.0  # norm to which gradients are clipped
 
@@ -64,8 +66,8 @@ def program(
     optimizer = clipped(optax.adam(schedule), THRESHOLD)
     step = sequence_step(lambda params, batch: (loss(params, batch), {}), optimizer)
 
-    def init_state(seed):
-        return start(init(jax.random.key(seed)), optimizer)
+    def first_state(seed):
+        return init_state(init(jax.random.key(seed)), optimizer)
 
     def advance(state, seed, data):
         key = jax.random.fold_in(jax.random.key(seed), 1)
@@ -77,7 +79,7 @@ def program(
         return jax.lax.scan(update, state, length=every)
 
     advance = jax.jit(jax.vmap(advance, (0, 0, data_axis)), donate_argnums=0)
-    return Program(jax.jit(jax.vmap(init_state)), advance, every, settings.updates)
+    return Program(jax.jit(jax.vmap(first_state)), advance, every, settings.updates)
 
 
 def train(
@@ -90,14 +92,19 @@ def train(
     """The last parameters, and {"curve": (S, N), "finite": (S,)}: mean losses of each call, and
     whether all was finite. ``observe`` is shown the parameters after each call.
     """
-    seeds = jnp.asarray(seeds, jnp.uint32)
-    states, data = program.init(seeds), jax.device_put(data)
+    seeds, data = jnp.asarray(seeds, jnp.uint32), jax.device_put(data)
     curve, finite = [], []
-    for done in range(0, program.updates, program.every):
-        session.check(done)
-        states, (losses, fine) = program.advance(states, seeds, data)
-        curve.append(np.asarray(losses).mean(1))
-        finite.append(np.asarray(fine).all(1))
+    for _, states, (losses, fine) in train_in_chunks(
+        lambda states, _: program.advance(states, seeds, data),
+        program.init(seeds),
+        lambda n: None,
+        updates=program.updates,
+        every=program.every,
+        tag=session.tag,
+        stopping=session.stopping,
+    ):
+        curve.append(losses.mean(1))
+        finite.append(fine.all(1))
         observe(states.params)
     return states.params, {"curve": np.stack(curve, 1), "finite": np.all(finite, 0)}
 

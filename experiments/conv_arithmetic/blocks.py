@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from deepseq.nets.blocks import arithmetic
 from deepseq.nets.blocks.conv import conv2d
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.blocks.pool import max_pool
 from deepseq.nets.images import densenet, googlenet, preact_resnet, resnet
 from experiments.conv_arithmetic.graph import order as order_of

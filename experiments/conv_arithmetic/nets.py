@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from deepseq.nets.blocks import arithmetic
-from deepseq.nets.blocks.layers import Dense, Net
+from deepseq.nets.blocks.layers import Dense
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.images import alexnet, densenet, googlenet, resnet, vgg
 from experiments.conv_arithmetic.graph import depth
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.inside import look
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.images import densenet, preact_resnet, resnet
 from experiments.conv_arithmetic.nets import NOTES
 

@@ -9,7 +9,8 @@ from jax import Array
 
 from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.inside import Probes, Seen, look
-from deepseq.nets.blocks.layers import EPSILON, BatchNorm, Moments, Net, batch_norm
+from deepseq.nets.blocks.layers import EPSILON, BatchNorm, Moments, batch_norm
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.images.resnet import Block, ConvBN, ResNet
 from deepseq.train.losses import cross_entropy
 

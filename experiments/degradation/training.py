@@ -12,13 +12,14 @@ from deepseq.data import cifar10, digits
 from deepseq.data.source import Splits
 from deepseq.lab.command_line import UsageError
 from deepseq.lab.jobs import Session
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.images import resnet
 from deepseq.train.augment import normalise, pad_crop_flip
 from deepseq.train.devices import data_parallel
 from deepseq.train.optimizers import sgd, step_decay
 from deepseq.train.order import batches
-from deepseq.train.step import TrainState, evaluate, initial_state, train_step
+from deepseq.train.state import TrainState
+from deepseq.train.step import evaluate, init_state, train_step
 from experiments.degradation import measures
 
 READERS = {"digits": digits.load, "cifar10": cifar10.load}
@@ -63,7 +64,7 @@ class Trainer:
         self.batch = images, jnp.asarray(data.train.labels[: train.batch_size])
         step = train_step(net.apply, optimizer, prepare=self.prepare, momentum=train.bn_momentum)
         self.step = data_parallel(step)
-        self.init_state = initial_state(net.init, net.apply, optimizer, images.shape[1:])
+        self.init_state = init_state(net.init, net.apply, optimizer, images.shape[1:])
         self.score = evaluate(net.apply, prepare=self.prepare, batch_size=train.batch_size)
         look = functools.partial(jax.jit, static_argnums=0)
         self.inside = look(measures.inside)

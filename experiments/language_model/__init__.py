@@ -25,14 +25,15 @@ from deepseq.data.text import Corpus
 from deepseq.lab import progress
 from deepseq.lab.command_line import UsageError, choose, require
 from deepseq.lab.workdir import write_json
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.sequences.ngram import log_probabilities
 from deepseq.train import log
 from deepseq.train.checkpoints import Checkpoints
 from deepseq.train.devices import data_parallel
 from deepseq.train.language import chunk_gradient, chunks, evaluate, zero_carry
 from deepseq.train.loop import fit, interruption
-from deepseq.train.stream import StreamState, begin, stream_step
+from deepseq.train.state import StreamState, init_state
+from deepseq.train.stream import stream_step
 from experiments.language_model.figures import draw as draw
 from experiments.language_model.nets import CELLS, SIZES, Recipe, parameters, recipe
 from experiments.language_model.summary import summarize as summarize
@@ -197,7 +198,9 @@ def course(config: ConfigDict, own: Recipe) -> Course:
     @jax.jit
     def initial(key: jax.Array) -> StreamState:
         params = own.net.init(key)
-        return begin(params, own.optimizer, zero_carry(own.net.apply, params, own.batch))
+        return init_state(
+            params, own.optimizer, StreamState, carry=zero_carry(own.net.apply, params, own.batch)
+        )
 
     step = data_parallel(stream_step(chunk_gradient(own.net.apply), own.optimizer), axis=1)
     return Course(own, initial, step, lambda state, symbols: score(state.params, symbols))

@@ -10,7 +10,7 @@ import optax
 from ml_collections import ConfigDict
 
 from deepseq.lab.command_line import UsageError
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.sequences import language_model as nets
 from deepseq.train.language import steps_per_epoch
 from deepseq.train.sequences import clipped

@@ -12,7 +12,7 @@ from jax import Array
 from deepseq.nets import recurrent
 from deepseq.nets.recurrent import LSTMState, gru_cell, lstm_cell, rnn_cell, unroll
 from deepseq.train import sequences
-from deepseq.train.step import TrainState
+from deepseq.train.state import TrainState, init_state
 from experiments.long_dependencies.regulariser import regularised
 from experiments.long_dependencies.tasks import Problem
 
@@ -160,7 +160,7 @@ def starter(
 
     def start(seed, forget_bias):
         params = net(cell, jax.random.key(seed), inputs, hidden, outputs, forget_bias)
-        return sequences.start(
+        return init_state(
             params, rule(optimizer, Settings(0.0, 1.0, 0.0))
         )  # its state does not depend on the settings
 

@@ -18,9 +18,10 @@ from deepseq.nets import recurrent
 from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.initialise import he_normal, weight
 from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences.decoding import greedy
 from deepseq.nets.sequences.language_model import GRU
-from deepseq.nets.sequences.seq2seq import Seq2Seq, dense_init, encoder_decoder, look_up, table_init
+from deepseq.nets.sequences.seq2seq import dense_init, encoder_decoder, look_up, table_init
 from deepseq.train.augment import normalise
 
 CONTENT = transduction.CONTENT

@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from deepseq.train.loop import Interrupted
 from deepseq.train.losses import cross_entropy
-from deepseq.train.sequences import clipped, ended, sequence_step, start
-from deepseq.train.step import TrainState
+from deepseq.train.sequences import clipped, ended, sequence_step
+from deepseq.train.state import TrainState, init_state
 from experiments.sequence_modes.tasks import Batch, Task
 
 SHOWN = 4  # rows of the test whose answers are recorded
@@ -46,7 +46,7 @@ def programs(config: ConfigDict, task: Task) -> Programs:
 
     return Programs(
         task,
-        jax.jit(lambda key: start(task.init(key), optimizer)),
+        jax.jit(lambda key: init_state(task.init(key), optimizer)),
         jax.jit(advance),
         jax.jit(task.answer),
     )

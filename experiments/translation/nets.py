@@ -4,8 +4,8 @@ import jax
 from ml_collections import ConfigDict
 
 from deepseq.lab.command_line import UsageError
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences.attentive import attentive
-from deepseq.nets.sequences.seq2seq import Seq2Seq
 from deepseq.nets.sequences.transformer import transformer
 
 NETS = ("rnn", "transformer")

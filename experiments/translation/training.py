@@ -14,15 +14,15 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from deepseq.data.transduction import BEGIN, END, Pairs
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences import decoding
 from deepseq.nets.sequences.attentive import alignments as attentive_alignments
-from deepseq.nets.sequences.seq2seq import Seq2Seq
-from deepseq.nets.sequences.transformer_alignments import alignments as transformer_alignments
+from deepseq.nets.sequences.transformer import alignments as transformer_alignments
 from deepseq.train.devices import data_parallel
 from deepseq.train.losses import smoothed_cross_entropy
 from deepseq.train.optimizers import noam
-from deepseq.train.sequences import clipped, sequence_step, start
-from deepseq.train.step import TrainState
+from deepseq.train.sequences import clipped, sequence_step
+from deepseq.train.state import TrainState, init_state
 from experiments.translation.batches import Batch, Shape, in_order, rows_of, shapes, take
 from experiments.translation.corpora import Corpus, until_end
 from experiments.translation.nets import parameters
@@ -99,7 +99,9 @@ def course(config: ConfigDict, name: str, net: Seq2Seq, corpus: Corpus) -> Cours
 
     @jax.jit
     def look(params: Any, source: Array, lengths: Array, tokens: Array) -> Array:
-        return looked(name, params, net.encode(params, source, lengths=lengths, key=None), tokens)
+        return looked(
+            name, net, params, net.encode(params, source, lengths=lengths, key=None), tokens
+        )
 
     def observe(params: Any, corpus: Corpus) -> dict:
         pairs = corpus.validation
@@ -122,7 +124,7 @@ def course(config: ConfigDict, name: str, net: Seq2Seq, corpus: Corpus) -> Cours
         shown = examples(corpus, said, measure.shown, functools.partial(look, params))
         return {"parameters": parameters(net), "test": test, "shown": shown}
 
-    initial = jax.jit(lambda key: start(net.init(key), adam))
+    initial = jax.jit(lambda key: init_state(net.init(key), adam))
     return Course(initial, data_parallel(sequence_step(loss, adam)), found, observe, conclude)
 
 
@@ -179,10 +181,10 @@ def examples(corpus: Corpus, said: dict[str, np.ndarray], count: int, look: Call
     return found
 
 
-def looked(name: str, params: Any, memory: Any, tokens: Array) -> Array:
+def looked(name: str, net: Seq2Seq, params: Any, memory: Any, tokens: Array) -> Array:
     """Attention (B, T, S) to the sources: the RNN's, and of the Transformer the mean over its
     decoder's last level's heads.
     """
     if name == "rnn":
         return attentive_alignments(params, memory, tokens)
-    return transformer_alignments(params, memory, tokens)[-1].mean(1)
+    return transformer_alignments(net, params, memory, tokens)[-1].mean(1)

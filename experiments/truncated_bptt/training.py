@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 from deepseq.data import text
 from deepseq.nets import recurrent as R
-from deepseq.train.sequences import clipped, gradient_step, start
+from deepseq.train.sequences import clipped, gradient_step
+from deepseq.train.state import init_state
 from experiments.truncated_bptt.nets import (
     Inputs,
     Stream,
@@ -111,7 +112,7 @@ def program(config: ConfigDict, own: Model, k: int) -> tuple[Callable, Callable]
     step = gradient_step(gradient(own.cell, k, config.train.steps), optimizer)
 
     def begin(key):
-        return start(own.init(key), optimizer), own.zero(config.train.batch_size)
+        return init_state(own.init(key), optimizer), own.zero(config.train.batch_size)
 
     def update(state, batch):
         state, carry = state

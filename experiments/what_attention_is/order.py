@@ -13,7 +13,8 @@ from ml_collections import FrozenConfigDict
 from deepseq.nets.blocks import attention as A
 from deepseq.nets.blocks.layers import Dense, dense
 from deepseq.train.losses import cross_entropy, misclassified
-from deepseq.train.sequences import sequence_step, start
+from deepseq.train.sequences import sequence_step
+from deepseq.train.state import init_state
 
 NETS = ("without positions", "with positions")
 GUESS = 0.5  # accuracy of a guess
@@ -93,7 +94,7 @@ def _train(net: FrozenConfigDict, key: Array, batches: Examples, positions: Arra
     def loss(params, batch):
         return cross_entropy(apply(params, batch.tokens, positions), batch.labels).mean(), {}
 
-    state = start(init(net, key), optimizer)
+    state = init_state(init(net, key), optimizer)
     state, metrics = jax.lax.scan(sequence_step(loss, optimizer), state, batches)
     return state.params, metrics["loss"]
 

@@ -11,7 +11,7 @@ from jax import Array
 from ml_collections import ConfigDict
 
 from deepseq.data import bitmaps, digits, mnist, usps
-from deepseq.nets.blocks.layers import Net
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.images import lenet
 from deepseq.train.losses import squared_error
 

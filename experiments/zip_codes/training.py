@@ -16,7 +16,8 @@ from deepseq.nets.blocks.inside import look
 from deepseq.train.loop import Diverged, Interrupted
 from deepseq.train.losses import misclassified
 from deepseq.train.order import permutation
-from deepseq.train.step import Batch, TrainState, initial_state, train_step
+from deepseq.train.state import TrainState
+from deepseq.train.step import Batch, init_state, train_step
 from experiments.zip_codes.nets import FEATURES, Part, Problem
 
 AT_ONCE = 500  # images that are tested at a time
@@ -132,7 +133,7 @@ def _programs(given: Problem, per_pass: int) -> tuple[Callable, Callable]:
             lambda s, i: (step(s, Batch(images[i], labels[i], key))[0], None), state, order
         )[0]
 
-    return initial_state(given.net.init, given.net.apply, optimizer, images.shape[1:]), advance
+    return init_state(given.net.init, given.net.apply, optimizer, images.shape[1:]), advance
 
 
 def _tested(given: Problem, params: Any) -> dict[str, dict[str, float]]:

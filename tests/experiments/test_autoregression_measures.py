@@ -10,6 +10,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from configs.autoregression import get_config
 from deepseq.lab.jobs import Session
+from deepseq.nets.blocks.net import parameters
 from deepseq.nets.sequences import ar
 from deepseq.train import log
 from deepseq.train.loop import Interrupted
@@ -149,9 +150,13 @@ def test_a_model_of_pixels_sees_what_it_may(name):
 
 
 def test_models_of_pixels_have_equal_parameters():
-    sizes = {name: pixels.count(name, pixels.width(name, 8000)) for name in pixels.ARMS}
+    sizes = {name: parameters(pixels.model(name, pixels.width(name, 8000))) for name in pixels.ARMS}
     assert all(0.9 * 8000 < size <= 8000 for size in sizes.values()), sizes
-    assert pixels.count("grid rnn", 48) == 50 * 48 + 2 * 48**2 + 48 + 17 * 49 == sizes["grid rnn"]
+    assert (
+        parameters(pixels.model("grid rnn", 48))
+        == 50 * 48 + 2 * 48**2 + 48 + 17 * 49
+        == sizes["grid rnn"]
+    )
     assert pixels.width("raster lstm", 10) == 0
 
 

@@ -216,11 +216,11 @@ def test_a_wrong_command_line_is_told_in_one_line(arguments, said):
         ),
         (
             "def get_config(tier='a'): return C({'name': 'gone', 'tier': tier, 'seeds': (0,)})\n",
-            "no study experiments/gone.py",
+            "no study experiments/gone,",
         ),
         (
             "def get_config(tier='a'): return C({'name': '..', 'tier': tier, 'seeds': (0,)})\n",
-            "no study experiments/...py",
+            "no study experiments/..,",
         ),
     ],
 )

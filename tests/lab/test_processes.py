@@ -57,7 +57,7 @@ def test_an_error_is_the_caller_s():
 
 ORPHANS = """
 import sys, time
-from experiments.side_by_side import results
+from deepseq.lab.processes import results
 sys.path.insert(0, {folder!r})
 import napping
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 import pytest
 
-from deepseq.train.checkpoints import CheckpointError, Checkpoints
+from deepseq.train.checkpoints import CheckpointError, Checkpoints, quiet_orbax
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,13 +208,15 @@ def test_a_file_where_the_directory_should_be_is_one_clear_error(tmp_path):
 FULL = """
 import resource, sys
 import jax, jax.numpy as jnp
-from deepseq.train.checkpoints import Checkpoints
+from deepseq.train.checkpoints import Checkpoints, quiet_orbax
+quiet_orbax()
 layers = [jnp.zeros(100_000)] * 40  # many arrays are under way when the first one fails
 with Checkpoints(sys.argv[1]) as checkpoints:
     assert int(checkpoints.restore({"step": jnp.int32(0), "w": layers})["step"]) == 20
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     try:
-        checkpoints.save(30, {"step": jnp.int32(30), "w": list(jax.random.normal(jax.random.key(0), (40, 100_000)))})
+        weights = list(jax.random.normal(jax.random.key(0), (40, 100_000)))
+        checkpoints.save(30, {"step": jnp.int32(30), "w": weights})
         checkpoints.wait()
     except OSError as error:
         print(error)
@@ -276,6 +278,7 @@ def test_tasks_that_orbax_leaves_behind_are_silent_and_others_are_not(
     exec(
         compile(source, str(folder / "writer.py"), "exec"), scope
     )  # asyncio tells a task by the file of its coroutine
+    quiet_orbax()
     with Checkpoints(tmp_path):
         loop = asyncio.new_event_loop()
         tasks = [
@@ -291,6 +294,21 @@ def test_tasks_that_orbax_leaves_behind_are_silent_and_others_are_not(
         record.getMessage().splitlines()[0] for record in caplog.records if record.name == "asyncio"
     ]
     assert sorted(lines) == told
+
+
+def test_only_quiet_orbax_changes_what_the_process_prints(tmp_path):
+    code = """
+import logging, sys
+from deepseq.train.checkpoints import Checkpoints, quiet_orbax
+hooks = lambda: (sys.unraisablehook, *(logging.getLogger(n).filters[:] for n in ("absl", "asyncio")))
+before = hooks()
+with Checkpoints(sys.argv[1]):
+    pass
+assert hooks() == before
+quiet_orbax()
+assert all(now != then for now, then in zip(hooks(), before))
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True)
 
 
 def test_closing_leaves_no_threads(tmp_path):

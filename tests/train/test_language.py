@@ -18,7 +18,8 @@ from deepseq.train.language import (
     surprise,
     zero_carry,
 )
-from deepseq.train.stream import begin, stream_step
+from deepseq.train.state import StreamState, init_state
+from deepseq.train.stream import stream_step
 
 NET = language_model(7, GRU, embedding=3, hidden=5, layers=2)
 PARAMS = jax.tree.map(lambda p: 2 * p, NET.init(jax.random.key(0)))
@@ -124,7 +125,7 @@ def test_learns_a_periodic_text_to_its_entropy():
     text = np.tile(np.arange(4), 100)
     net, optimizer = language_model(4, LSTM, embedding=4, hidden=8), optax.adam(3e-2)
     params = net.init(jax.random.key(0))
-    state = begin(params, optimizer, zero_carry(net.apply, params, 4))
+    state = init_state(params, optimizer, StreamState, carry=zero_carry(net.apply, params, 4))
     step, chunk = (
         jax.jit(stream_step(chunk_gradient(net.apply), optimizer)),
         chunks(text, 4, 10, jax.random.key(1)),
@@ -139,7 +140,9 @@ def test_learns_a_periodic_text_to_its_entropy():
 
 def test_every_platform():
     optimizer = optax.sgd(1.0)
-    state = jax.eval_shape(lambda p: begin(p, optimizer, zero_carry(NET.apply, p, 4)), PARAMS)
+    state = jax.eval_shape(
+        lambda p: init_state(p, optimizer, StreamState, carry=zero_carry(NET.apply, p, 4)), PARAMS
+    )
     chunk = Chunk(
         *(jax.ShapeDtypeStruct((6, 4), jnp.int32) for _ in range(2)),
         jnp.array(True),

@@ -182,3 +182,28 @@ def test_the_log_is_on_the_disk_before_a_checkpoint_is_begun(tmp_path, monkeypat
         checkpoints=checkpoints,
     )
     assert events == ["sync", 4, "sync", 6, "wait"]
+
+
+def test_chunks_are_counted_interrupted_and_continued():
+    from deepseq.train.loop import train_in_chunks
+
+    def advance(total, chunk):
+        return total + chunk.sum(), {"last": chunk[-1]}
+
+    advance = jax.jit(advance)
+    chunks = lambda n: jnp.arange(3) + 3 * n  # noqa: E731
+    steps = list(train_in_chunks(advance, jnp.int32(0), chunks, updates=12, every=3))
+    assert [done for done, _, _ in steps] == [3, 6, 9, 12]
+    assert [int(metrics["last"]) for _, _, metrics in steps] == [2, 5, 8, 11]
+    assert int(steps[-1][1]) == 66
+    asked = iter([False, False, True])
+    stopped = train_in_chunks(
+        advance, jnp.int32(0), chunks, updates=12, every=3, stopping=lambda: next(asked)
+    )
+    *_, (done, state, _) = [next(stopped), next(stopped)]
+    with pytest.raises(Interrupted, match="interrupted at step 6"):
+        next(stopped)
+    rest = list(train_in_chunks(advance, state, chunks, updates=12, every=3, begin=done))
+    assert [done for done, _, _ in rest] == [9, 12] and int(rest[-1][1]) == 66
+    with pytest.raises(ValueError, match="chunks of 5 do not divide 12"):
+        next(train_in_chunks(advance, state, chunks, updates=12, every=5))

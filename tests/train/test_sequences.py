@@ -8,6 +8,7 @@ import pytest
 from deepseq.train import sequences
 from deepseq.train.checkpoints import Checkpoints
 from deepseq.train.loop import fit
+from deepseq.train.state import init_state
 
 RNG = np.random.default_rng(0)
 XS = RNG.normal(size=(6, 8, 3)).astype(np.float32)  # steps, batch, inputs
@@ -42,7 +43,7 @@ def numpy_step(w, b, x, y, rate, threshold):
 def test_steps_equal_the_same_steps_in_numpy(threshold):
     optimizer = sequences.clipped(optax.sgd(0.1), threshold)
     step = jax.jit(sequences.sequence_step(loss, optimizer))
-    state = sequences.start(params(), optimizer)
+    state = init_state(params(), optimizer)
     w, b = np.array([1.0, -2.0, 0.5]), 0.0
     for t in range(6):
         w, b, value, norm, largest = numpy_step(
@@ -63,7 +64,7 @@ def test_a_scan_over_stacked_runs_equals_the_runs_one_by_one():
     def run(rate, threshold, start):
         optimizer = sequences.clipped(optax.adam(rate), threshold)
         return jax.lax.scan(
-            sequences.sequence_step(loss, optimizer), sequences.start(start, optimizer), (XS, YS)
+            sequences.sequence_step(loss, optimizer), init_state(start, optimizer), (XS, YS)
         )
 
     rates, thresholds = jnp.array([0.1, 0.2, 0.1]), jnp.array([0.5, 0.5, jnp.inf])
@@ -82,7 +83,7 @@ def test_divergence_is_recorded_and_stays_with_its_run():
         optimizer = sequences.clipped(optax.sgd(rate), jnp.inf)
         steps = 10 * (jnp.arange(40)[:, None, None] >= 0) * XS[0], jnp.tile(YS[0], (40, 1))
         return jax.lax.scan(
-            sequences.sequence_step(loss, optimizer), sequences.start(params(), optimizer), steps
+            sequences.sequence_step(loss, optimizer), init_state(params(), optimizer), steps
         )
 
     states, metrics = jax.jit(jax.vmap(run))(jnp.array([1e-3, 10.0]))
@@ -100,7 +101,7 @@ def test_clipping_does_not_hide_a_gradient_that_is_not_finite():
     x = XS[0].copy()
     x[0, 0] = np.inf
     state, metrics = sequences.sequence_step(loss, optimizer)(
-        sequences.start(params(), optimizer), (x, YS[0])
+        init_state(params(), optimizer), (x, YS[0])
     )
     assert not metrics["finite"] and np.isnan(state.params["w"]).any()
 
@@ -111,7 +112,7 @@ def test_another_direction_than_the_gradient():
 
     optimizer = optax.sgd(0.5)
     state, metrics = sequences.gradient_step(gradient, optimizer)(
-        sequences.start(params(), optimizer), (XS[0], YS[0])
+        init_state(params(), optimizer), (XS[0], YS[0])
     )
     np.testing.assert_allclose(state.params["w"], params()["w"] - 0.5)
     assert (
@@ -126,7 +127,7 @@ def test_the_loop_takes_the_step(tmp_path):
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
         state = fit(
             step,
-            sequences.start(params(), optimizer),
+            init_state(params(), optimizer),
             lambda t: (XS[t], YS[t]),
             steps=6,
             every=3,

@@ -5,8 +5,10 @@ import numpy as np
 import optax
 import pytest
 
+from deepseq.train import step as training
 from deepseq.train.optimizers import sgd
-from deepseq.train.step import Batch, TrainState, evaluate, initial_state, jit_step, train_step
+from deepseq.train.state import TrainState, init_state
+from deepseq.train.step import Batch, evaluate, jit_step, train_step
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (50, 2, 3, 1), np.uint8)
@@ -56,7 +58,7 @@ def numpy_step(params, running, x, labels, lr, momentum):
 
 def test_steps_equal_the_same_steps_in_numpy():
     optimizer = sgd(0.5, momentum=0.0)
-    state = initial_state(init, apply, optimizer, (2, 3, 1))(jax.random.key(0))
+    state = training.init_state(init, apply, optimizer, (2, 3, 1))(jax.random.key(0))
     step = jit_step(train_step(apply, optimizer, prepare=prepare, momentum=0.8))
     params, running = jax.device_get(state.params), None
     for t in range(4):
@@ -75,7 +77,7 @@ def test_steps_equal_the_same_steps_in_numpy():
 def test_a_scan_over_batches_equals_steps_one_by_one():
     optimizer = sgd(0.1)
     step = train_step(apply, optimizer, prepare=prepare)
-    begin = initial_state(init, apply, optimizer, (2, 3, 1))
+    begin = training.init_state(init, apply, optimizer, (2, 3, 1))
     batches = jax.tree.map(lambda *x: jnp.stack(x), *map(batch, range(3)))
     scanned, metrics = jax.lax.scan(step, begin(jax.random.key(0)), batches)
     state = begin(jax.random.key(0))
@@ -88,7 +90,7 @@ def test_a_scan_over_batches_equals_steps_one_by_one():
 def test_one_trace_serves_all_seeds_and_the_state_is_donated():
     chex.clear_trace_counter()
     optimizer = sgd(0.1)
-    begin = initial_state(chex.assert_max_traces(init, n=1), apply, optimizer, (2, 3, 1))
+    begin = training.init_state(chex.assert_max_traces(init, n=1), apply, optimizer, (2, 3, 1))
     step = jit_step(chex.assert_max_traces(train_step(apply, optimizer, prepare=prepare), n=1))
     for seed in range(3):
         state = first = begin(jax.random.key(seed))
@@ -105,7 +107,7 @@ def test_a_net_without_moments_has_an_empty_running_average():
         return x.reshape(len(x), -1) @ params["w"], ()
 
     optimizer = optax.sgd(0.1)
-    state = initial_state(init, plain, optimizer, (2, 3, 1))(jax.random.key(0))
+    state = training.init_state(init, plain, optimizer, (2, 3, 1))(jax.random.key(0))
     state, _ = jit_step(train_step(plain, optimizer, prepare=prepare))(state, batch(0))
     assert state.running == ()
     f = evaluate(plain, prepare=prepare, batch_size=8)
@@ -124,7 +126,7 @@ def test_augmentation_and_net_draw_from_different_keys():
         return prepare(key, pixels)
 
     params = init(jax.random.key(0))
-    state = TrainState(jnp.int32(0), params, jnp.zeros(6), optax.sgd(0.1).init(params))
+    state = init_state(params, optax.sgd(0.1), TrainState, running=jnp.zeros(6))
     train_step(spy, optax.sgd(0.1), prepare=spy_prepare)(state, batch(0))
     keys = [jax.random.key_data(k).tolist() for k in (seen["net"], seen["augment"], batch(0).key)]
     assert len({tuple(k) for k in keys}) == 3

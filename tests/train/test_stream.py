@@ -9,7 +9,8 @@ import optax
 
 from deepseq.data import tasks
 from deepseq.nets import recurrent as R
-from deepseq.train.stream import begin, stream_step
+from deepseq.train.state import StreamState, init_state
+from deepseq.train.stream import stream_step
 
 
 class Chunk(NamedTuple):
@@ -38,7 +39,7 @@ def start(optimizer, hidden=16, batch=8):
         "cell": R.gru_init(jax.random.key(0), 1, hidden),
         "w": jax.random.normal(jax.random.key(1), (hidden, 1)),
     }
-    return begin(params, optimizer, jnp.zeros((batch, hidden)))
+    return init_state(params, optimizer, StreamState, carry=jnp.zeros((batch, hidden)))
 
 
 def chunks(count, steps, lag=2):

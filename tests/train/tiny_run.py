@@ -45,7 +45,7 @@ def main(directory: Path, sleep: float) -> None:
         optimizers.step_decay(0.05, STEPS, warmup_steps=3), momentum=0.9, decay=1e-4
     )
     step = training.jit_step(training.train_step(apply, optimizer, prepare=prepare))
-    begin = training.initial_state(init, apply, optimizer, (8, 8, 1))
+    begin = training.init_state(init, apply, optimizer, (8, 8, 1))
     mean = training.evaluate(apply, prepare=prepare, batch_size=32)
 
     told = []

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import jax
 from jax.extend import core
 
+__all__ = ["Field", "LAYERS_WITHOUT_PARAMETERS", "Layer", "Value", "layers"]
+
 LAYERS_WITHOUT_PARAMETERS = (
     "max_pool",
     "average_pool",

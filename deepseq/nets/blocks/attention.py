@@ -6,13 +6,38 @@ gradients alike: the softmax of nothing has no other meaning, and padding must n
 call gives the mean of all values there)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+from deepseq.nets.blocks.inside import Probes, probe
+
+__all__ = [
+    "Additive",
+    "MultiHead",
+    "additive_attention",
+    "additive_init",
+    "additive_keys",
+    "additive_scores",
+    "attention_weights",
+    "causal_mask",
+    "dot_product_attention",
+    "fused_attention",
+    "keys_and_values",
+    "learned",
+    "look",
+    "masked_softmax",
+    "multi_head",
+    "multi_head_init",
+    "multiplicative_scores",
+    "padding_mask",
+    "probed_attention",
+    "sinusoidal",
+]
 
 
 class MultiHead(NamedTuple):
@@ -37,8 +62,7 @@ class Additive(NamedTuple):
 
 
 def dot_product_attention(q: Array, k: Array, v: Array, *, mask: Array | None = None) -> Array:
-    """softmax(Q K^T / sqrt(Dk)) V for every head (Vaswani et al. 2017, arXiv 1706.03762, equation
-    1).
+    """softmax(Q K^T / sqrt(Dk)) V for every head (Vaswani et al. 2017, equation 1).
 
     Args:
       q, k, v: (B, T, H, Dk), (B, S, H, Dk), (B, S, H, Dv).
@@ -48,11 +72,25 @@ def dot_product_attention(q: Array, k: Array, v: Array, *, mask: Array | None = 
     Returns:
       (B, T, H, Dv), the softmax taken in float32. ValueError for shapes that do not fit.
     """
+    return probed_attention(None, "", q, k, v, mask=mask)
+
+
+def probed_attention(
+    probes: Probes | None,
+    name: Hashable,
+    q: Array,
+    k: Array,
+    v: Array,
+    *,
+    mask: Array | None = None,
+) -> Array:
+    """``dot_product_attention`` whose weights (B, H, T, S) ``probes`` sees under ``name``."""
     if v.ndim != 4 or v.shape[:3] != k.shape[:3]:
         raise ValueError(
             f"attention: one value for each key is needed, not k {k.shape} and v {v.shape}"
         )
-    return jnp.einsum("bhts,bshd->bthd", attention_weights(q, k, mask=mask).astype(v.dtype), v)
+    weights = probe(probes, name, attention_weights(q, k, mask=mask))
+    return jnp.einsum("bhts,bshd->bthd", weights.astype(v.dtype), v)
 
 
 def attention_weights(q: Array, k: Array, *, mask: Array | None = None) -> Array:
@@ -69,10 +107,8 @@ def fused_attention(q: Array, k: Array, v: Array, *, mask: Array | None = None) 
     in memory.
     """
     _check(q, k, mask)
-    dk, dv = (
-        k.shape[-1],
-        v.shape[-1],
-    )  # which that call wants to be equal: zeros change neither scores nor values
+    # that call wants both sizes to be equal: zeros change neither scores nor values
+    dk, dv = k.shape[-1], v.shape[-1]
     q, k, v = (jnp.pad(a, [(0, 0)] * 3 + [(0, max(dk, dv) - a.shape[-1])]) for a in (q, k, v))
     full = None if mask is None else mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
     out = jax.nn.dot_product_attention(q, k, v, mask=full, scale=dk**-0.5)[..., :dv]

@@ -11,6 +11,8 @@ from jax import Array, lax
 
 from deepseq.nets.blocks.conv_cpu import forward, input_gradient, weight_gradient, xla
 
+__all__ = ["Pads", "conv2d", "conv2d_plain"]
+
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 

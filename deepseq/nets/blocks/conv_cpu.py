@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+__all__ = ["forward", "input_gradient", "weight_gradient", "xla"]
+
 _BEFORE_0_11 = jax.__version_info__ < (
     0,
     11,

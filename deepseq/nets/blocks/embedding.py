@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+__all__ = ["check_ints", "check_range", "look_up"]
+
 
 def look_up(table: Array, tokens: Array, axes: str) -> Array:
     """Rows of an embedding, one-hot(tokens) E without the product; under ``jit`` NaN for a token

@@ -8,6 +8,8 @@ import jax
 import numpy as np
 from jax import Array
 
+__all__ = ["Tree", "glorot", "he_normal", "normal", "uniform", "uniform_everywhere", "weight"]
+
 Tree = TypeVar("Tree")
 
 
@@ -46,6 +48,21 @@ def uniform(key: Array, table: Tree, bound: Callable[[tuple[int, ...]], float]) 
     ``normal``.
     """
     return _drawn(lambda key, shape: jax.random.uniform(key, shape, minval=-1.0), key, table, bound)
+
+
+def uniform_everywhere(init: Callable, bound: float) -> Callable:
+    """The init of the same shapes that draws every parameter, biases too, from U(-bound, bound)."""
+
+    def draw(key: Array, shape: tuple[int, ...]) -> Array:
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+    return lambda key: _drawn(draw, key, jax.eval_shape(init, key), lambda shape: 1)
+
+
+def glorot(shape: tuple[int, ...]) -> float:
+    """The bound of Glorot and Bengio's (2010) uniform for a map (inputs, outputs)."""
+    n, m = shape
+    return math.sqrt(6 / (n + m))
 
 
 def _drawn(

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = ["Probes", "Seen", "look", "probe"]
+
 
 class Seen(NamedTuple):
     """What a probe brings back."""

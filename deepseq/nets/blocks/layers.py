@@ -3,23 +3,38 @@ dropout, mean of the pixels.
 """
 
 import functools
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.conv import Pads, conv2d
+from deepseq.nets.blocks.initialise import weight
+
+__all__ = [
+    "BNConv",
+    "BatchNorm",
+    "Conv",
+    "ConvBN",
+    "Dense",
+    "EPSILON",
+    "Moments",
+    "batch_norm",
+    "batch_norm_table",
+    "check_images",
+    "check_rate",
+    "conv",
+    "conv_bn",
+    "conv_bn_table",
+    "dense",
+    "dropout",
+    "global_average_pool",
+    "part",
+    "relu_conv",
+]
 
 EPSILON = 1e-5  # of normalisations, where nothing else is said, as in Caffe's and torch's
-
-
-class Net(NamedTuple):
-    """A network as a pair of pure functions."""
-
-    init: Callable  # key -> params
-    apply: Callable  # (params, inputs, ...) -> (outputs, ...)
 
 
 class Moments(NamedTuple):
@@ -50,11 +65,40 @@ class Conv(NamedTuple):
     b: Array  # (C_out,)
 
 
+class ConvBN(NamedTuple):
+    """A convolution and the batch normalisation of its output; in moments, those take its place."""
+
+    w: Array  # (k, k, C_in, C_out)
+    bn: BatchNorm  # over C_out
+
+
+class BNConv(NamedTuple):
+    """A convolution of what is normalised and rectified before it."""
+
+    bn: BatchNorm  # over C_in
+    w: Array  # (k, k, C_in, C_out)
+
+
 def conv(
     params: Conv, x: Array, *, stride: int = 1, padding: str | Pads = "SAME", groups: int = 1
 ) -> Array:
     """``conv2d`` and a bias: (B, H, W, C_in) -> (B, H', W', C_out)."""
     return conv2d(x, params.w, stride=stride, padding=padding, groups=groups) + params.b
+
+
+def relu_conv(params: Conv, x: Array, **options: Any) -> Array:
+    """``conv`` and a ReLU."""
+    return jax.nn.relu(conv(params, x, **options))
+
+
+@functools.partial(jax.jit, static_argnames=("stride", "epsilon"))  # traced once for all of a shape
+def conv_bn(
+    params: ConvBN, x: Array, running: Any, *, stride: int = 1, epsilon: float = EPSILON
+) -> tuple[Array, Moments]:
+    """A convolution, padded by half its kernel, then ``batch_norm``: its output and moments."""
+    pad = params.w.shape[0] // 2
+    y = conv2d(x, params.w, stride=stride, padding=((pad, pad), (pad, pad)))
+    return batch_norm(params.bn, y, running, epsilon=epsilon)
 
 
 def dense(params: Dense, x: Array) -> Array:
@@ -67,29 +111,68 @@ def dense(params: Dense, x: Array) -> Array:
     return x @ params.w + params.b
 
 
-def dropout(rate: float, key: Array | None, x: Array) -> Array:
-    """x with a fraction ``rate`` of its numbers 0 and the others scaled by 1 / (1 - rate); key None
-    drops nothing.
+def dropout(
+    rate: float, key: Array | None, x: Array, *, shape: tuple[int, ...] | None = None
+) -> Array:
+    """x with a fraction ``rate`` of its numbers 0 and the others scaled by 1 / (1 - rate).
 
-    (Srivastava et al. 2014, scaled in training rather than in use.) ValueError for a rate outside
-    0..1."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: the rate is {rate}, but must be from 0 to below 1")
+    (Srivastava et al. 2014, scaled in training rather than in use.)
+
+    Args:
+      rate: from 0 to below 1.
+      key: PRNG key; None drops nothing.
+      x: of any shape.
+      shape: of the draw, which is broadcast to x's; None draws for every number by itself.
+
+    Raises:
+      ValueError: a rate outside 0..1.
+    """
+    check_rate("dropout", rate)
     if key is None or not rate:
         return x
-    return jnp.where(jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0).astype(
-        x.dtype
-    )
+    keep = jax.random.bernoulli(key, 1 - rate, x.shape if shape is None else shape)
+    return jnp.where(keep, x / (1 - rate), 0).astype(x.dtype)
 
 
-def check_images(name: str, x: Array, channels: int, smallest: int) -> None:
-    """ValueError for x that is not (B, H, W, channels) with H and W of at least ``smallest``."""
+def check_rate(name: str, rate: float) -> None:
+    """ValueError for a dropout rate outside 0..1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{name}: the rate is {rate}, but must be from 0 to below 1")
+
+
+def batch_norm_table(channels: int) -> BatchNorm:
+    """The parameters of a batch normalisation before training."""
+    return BatchNorm(jnp.ones(channels), jnp.zeros(channels))
+
+
+def conv_bn_table(size: int, c_in: int, c_out: int) -> ConvBN:
+    """What ``initialise.he_normal`` makes a ConvBN of."""
+    return ConvBN(weight(size, size, c_in, c_out), batch_norm_table(c_out))
+
+
+def part(running: Any, *path: str | int) -> Any:
+    """Running moments of a part, as ``part(running, "blocks", 3)``; None where there are none."""
+    for step in path:
+        if running is None:
+            return None
+        running = running[step] if isinstance(step, int) else getattr(running, step)
+    return running
+
+
+def check_images(
+    name: str, x: Array, channels: int, smallest: int, size: int | None = None
+) -> None:
+    """ValueError unless x is (B, H, W, channels), H and W of ``size``, or at least ``smallest``."""
     if x.ndim != 4 or x.shape[-1] != channels:
         raise ValueError(f"{name}: x {x.shape} must be images (B, H, W, C) of {channels} channels")
     if min(x.shape[1:3]) < smallest:
         raise ValueError(
             f"{name}: images of {x.shape[1]} x {x.shape[2]}, but it takes no smaller ones than"
             f" {smallest} x {smallest}"
+        )
+    if size is not None and x.shape[1:3] != (size, size):
+        raise ValueError(
+            f"{name}: images of {x.shape[1]} x {x.shape[2]}, but it was made with image_size={size}"
         )
 
 

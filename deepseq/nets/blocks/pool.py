@@ -1,4 +1,4 @@
-"""Pooling over windows of images, and the normalisation across channels that stood beside it. NHWC."""
+"""Pooling over windows of images, and the normalisation across channels beside it. NHWC."""
 
 import functools
 from collections.abc import Callable
@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
+
+__all__ = ["Pads", "adaptive_average_pool", "average_pool", "local_response_norm", "max_pool"]
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 

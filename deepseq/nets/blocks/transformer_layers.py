@@ -3,7 +3,7 @@ section 3). Batch-major.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
 import jax
@@ -12,8 +12,24 @@ from jax import Array
 
 from deepseq.nets.blocks import attention
 from deepseq.nets.blocks.attention import MultiHead
+from deepseq.nets.blocks.inside import Probes
 from deepseq.nets.blocks.layers import EPSILON
 from deepseq.nets.blocks.layers import dropout as drop
+
+__all__ = [
+    "DecoderLayer",
+    "EncoderLayer",
+    "FeedForward",
+    "LayerNorm",
+    "Norm",
+    "decoder_layer",
+    "encoder_layer",
+    "feed_forward",
+    "growing_layer",
+    "layer_norm",
+    "post_norm",
+    "pre_norm",
+]
 
 
 class LayerNorm(NamedTuple):
@@ -87,18 +103,13 @@ def feed_forward(params: FeedForward, x: Array) -> Array:
     return jax.nn.relu(x @ params.w1 + params.b1) @ params.w2 + params.b2
 
 
-post_norm = Norm(
-    lambda norm, x: x, lambda norm, x, y: layer_norm(norm, x + y), final=False
-)  # LN(x + f(x)), section 3.1
-pre_norm = Norm(
-    layer_norm, lambda norm, x, y: x + y, final=True
-)  # x + f(LN(x)) (Xiong et al. 2020, arXiv 2002.04745)
+# LN(x + f(x)), section 3.1
+post_norm = Norm(lambda norm, x: x, lambda norm, x, y: layer_norm(norm, x + y), final=False)
+# x + f(LN(x)) (Xiong et al. 2020, arXiv 2002.04745)
+pre_norm = Norm(layer_norm, lambda norm, x, y: x + y, final=True)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("norm", "attend", "dropout")
-)  # traced once for all levels
-def _layer(params, x, mask, memory, memory_mask, cache, seen, key, *, norm, attend, dropout):
+def _run(params, x, mask, memory, memory_mask, cache, seen, key, *, norm, attend, dropout, cross):
     keys = (None,) * 3 if key is None else jax.random.split(key, 3)
     h = norm.before(params.attention_norm, x)
     k, v = attention.keys_and_values(params.attention, h)
@@ -109,10 +120,14 @@ def _layer(params, x, mask, memory, memory_mask, cache, seen, key, *, norm, atte
     x = norm.after(params.attention_norm, x, drop(dropout, keys[0], y))
     if memory is not None:
         h = norm.before(params.cross_norm, x)
-        y = attention.look(params.cross, h, *memory, mask=memory_mask, attend=attend)
+        y = attention.look(params.cross, h, *memory, mask=memory_mask, attend=cross or attend)
         x = norm.after(params.cross_norm, x, drop(dropout, keys[1], y))
     y = feed_forward(params.feed_forward, norm.before(params.feed_forward_norm, x))
     return norm.after(params.feed_forward_norm, x, drop(dropout, keys[2], y)), cache
+
+
+# traced once for all levels
+_layer = jax.jit(_run, static_argnames=("norm", "attend", "dropout", "cross"))
 
 
 def encoder_layer(
@@ -141,7 +156,18 @@ def encoder_layer(
       (B, T, D). ValueError for shapes that do not fit.
     """
     return _layer(
-        params, x, mask, None, None, None, None, key, norm=norm, attend=attend, dropout=dropout
+        params,
+        x,
+        mask,
+        None,
+        None,
+        None,
+        None,
+        key,
+        norm=norm,
+        attend=attend,
+        dropout=dropout,
+        cross=None,
     )[0]
 
 
@@ -156,25 +182,22 @@ def decoder_layer(
     attend: Callable[..., Array] = attention.dot_product_attention,
     dropout: float = 0.0,
     key: Array | None = None,
+    probes: Probes | None = None,
+    name: Hashable = "cross_attention",
 ) -> Array:
     """``encoder_layer`` that also looks at a memory's keys and values,
     ``attention.keys_and_values(params.cross, memory)``.
 
-    ``mask`` (usually causal) is for x, (B, T, D), and ``memory_mask`` for the memory. Returns (B,
-    T, D)."""
-    return _layer(
-        params,
-        x,
-        mask,
-        memory,
-        memory_mask,
-        None,
-        None,
-        key,
-        norm=norm,
-        attend=attend,
-        dropout=dropout,
-    )[0]
+    ``mask`` (usually causal) is for x, (B, T, D), and ``memory_mask`` for the memory; ``probes``
+    sees the weights over the memory, (B, H, T, S), under ``name``. Returns (B, T, D).
+    """
+    options = {"norm": norm, "attend": attend, "dropout": dropout}
+    if probes is None:
+        return _layer(params, x, mask, memory, memory_mask, None, None, key, **options, cross=None)[
+            0
+        ]
+    cross = functools.partial(attention.probed_attention, probes, name)
+    return _run(params, x, mask, memory, memory_mask, None, None, key, **options, cross=cross)[0]
 
 
 def growing_layer(
@@ -213,5 +236,6 @@ def growing_layer(
         norm=norm,
         attend=attend,
         dropout=0.0,
+        cross=None,
     )
     return cache, x

@@ -5,7 +5,6 @@ batch-major (B, T, D).
 ``decoder`` looks at a memory too, and ``extend`` runs either while it grows, over the keys and
 values it has kept."""
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +15,9 @@ from jax import Array
 
 from deepseq.nets.blocks import attention
 from deepseq.nets.blocks.attention import MultiHead
+from deepseq.nets.blocks.initialise import glorot, uniform, weight
+from deepseq.nets.blocks.inside import Probes
+from deepseq.nets.blocks.net import split
 from deepseq.nets.blocks.transformer_layers import (
     DecoderLayer,
     EncoderLayer,
@@ -28,7 +30,19 @@ from deepseq.nets.blocks.transformer_layers import (
     layer_norm,
     post_norm,
 )
-from deepseq.nets.sequences.seq2seq import split
+
+__all__ = [
+    "Cache",
+    "Stack",
+    "check_sizes",
+    "cross_keys",
+    "decoder",
+    "decoder_init",
+    "empty_cache",
+    "encoder",
+    "encoder_init",
+    "extend",
+]
 
 
 class Stack(NamedTuple):
@@ -66,13 +80,17 @@ def decoder(
     memory_mask: Array | None = None,
     *,
     key: Array | None = None,
+    probes: Probes | None = None,
     **how,
 ) -> Array:
-    """``decoder_layer`` at every level, over a memory's ``cross_keys``, then the last norm where
-    there is one.
+    """``decoder_layer`` at every level, over a memory's ``cross_keys``, then the last norm, if any.
+
+    ``probes`` sees ("cross_attention", level), the weights (B, H, T, S) over the memory.
     """
-    for layer, kv, k in zip(params.layers, memory, split(key, len(params.layers)), strict=True):
-        x = decoder_layer(layer, x, kv, mask, memory_mask, key=k, **how)
+    keys = split(key, len(params.layers))
+    for n, (layer, kv, k) in enumerate(zip(params.layers, memory, keys, strict=True)):
+        name = ("cross_attention", n)
+        x = decoder_layer(layer, x, kv, mask, memory_mask, key=k, probes=probes, name=name, **how)
     return _end(params, x)
 
 
@@ -161,14 +179,13 @@ def encoder_init(
     Raises:
       ValueError: a size below 1, or heads that do not divide D.
     """
-    draw = _draw(key, layers, size, heads, hidden, attentions=1)
+    check_sizes(layers, size, heads, hidden)
 
     def layer() -> EncoderLayer:
-        return EncoderLayer(
-            _multi_head(draw, size, heads, bias), _ones(size), _feed_forward(draw), _ones(size)
-        )
+        attention = _multi_head(size, heads, bias)
+        return EncoderLayer(attention, _norm(size), _feed_forward(size, hidden), _norm(size))
 
-    return Stack(tuple(layer() for _ in range(layers)), _ones(size) if norm.final else None)
+    return _drawn(key, size, [layer() for _ in range(layers)], norm)
 
 
 def decoder_init(
@@ -182,13 +199,14 @@ def decoder_init(
     bias: bool = True,
 ) -> Stack:
     """Parameters of a decoder, whose memory has D features too, as ``encoder_init``."""
-    draw = _draw(key, layers, size, heads, hidden, attentions=2)
+    check_sizes(layers, size, heads, hidden)
 
     def layer() -> DecoderLayer:
-        own, cross = (_multi_head(draw, size, heads, bias) for _ in range(2))
-        return DecoderLayer(own, _ones(size), cross, _ones(size), _feed_forward(draw), _ones(size))
+        own, cross = (_multi_head(size, heads, bias) for _ in range(2))
+        forward = _feed_forward(size, hidden)
+        return DecoderLayer(own, _norm(size), cross, _norm(size), forward, _norm(size))
 
-    return Stack(tuple(layer() for _ in range(layers)), _ones(size) if norm.final else None)
+    return _drawn(key, size, [layer() for _ in range(layers)], norm)
 
 
 def check_sizes(layers: int, size: int, heads: int, hidden: int) -> None:
@@ -198,33 +216,26 @@ def check_sizes(layers: int, size: int, heads: int, hidden: int) -> None:
         raise ValueError(f"transformer: {sizes} must be at least 1, and the heads divide the size")
 
 
-def _draw(key, layers, size, heads, hidden, *, attentions):
-    """All weights as (inputs, outputs), one after the other, cut from one draw: its generator is
-    compiled once.
-    """
-    check_sizes(layers, size, heads, hidden)
-    shapes = layers * [*(4 * attentions * [(size, size)]), (size, hidden), (hidden, size)]
-    ends = np.cumsum([n * m for n, m in shapes]).tolist()
-    drawn = jax.random.uniform(key, (ends[-1],), minval=-1.0)
-    return (
-        drawn[e - n * m : e].reshape(n, m) * math.sqrt(6 / (n + m))
-        for (n, m), e in zip(shapes, ends, strict=True)
+def _drawn(key: Array, size: int, layers: list, norm: Norm) -> Stack:
+    """The stack of a table of layers; a map of attention has D inputs and D outputs in all heads."""
+    table = Stack(tuple(layers), _norm(size) if norm.final else None)
+    return uniform(key, table, lambda shape: glorot(shape if len(shape) == 2 else (size, size)))
+
+
+def _multi_head(size: int, heads: int, bias: bool) -> MultiHead:
+    of_head = (heads, size // heads)
+    maps = [weight(size, *of_head) for _ in range(3)]
+    biases = [*(3 * [jnp.zeros(of_head)]), jnp.zeros(size)] if bias else []
+    return MultiHead(*maps, weight(*of_head, size), *biases)
+
+
+def _feed_forward(size: int, hidden: int) -> FeedForward:
+    return FeedForward(
+        weight(size, hidden), jnp.zeros(hidden), weight(hidden, size), jnp.zeros(size)
     )
 
 
-def _multi_head(draw, size, heads, bias):
-    of_head = (heads, size // heads)
-    q, k, v = (next(draw).reshape(size, *of_head) for _ in range(3))
-    biases = [*(3 * [jnp.zeros(of_head)]), jnp.zeros(size)] if bias else []
-    return MultiHead(q, k, v, next(draw).reshape(*of_head, size), *biases)
-
-
-def _feed_forward(draw):
-    w1, w2 = next(draw), next(draw)
-    return FeedForward(w1, jnp.zeros(w1.shape[1]), w2, jnp.zeros(w2.shape[1]))
-
-
-def _ones(size):
+def _norm(size: int) -> LayerNorm:
     return LayerNorm(jnp.ones(size), jnp.zeros(size))
 
 

@@ -1,6 +1,6 @@
 """ImageNet classification with deep convolutional networks (Krizhevsky, Sutskever, Hinton 2012).
 
-    layer    2012, two towers           one tower (Krizhevsky 2014, arXiv 1404.5997, as torchvision has it)
+    layer    2012, two towers           one tower (arXiv 1404.5997, as in torchvision)
     conv1    11x11, 96, stride 4        11x11, 64, stride 4, 2 pixels of padding
              normalised, pooled         pooled
     conv2    5x5, 256 in 2 groups       5x5, 192
@@ -24,8 +24,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.initialise import normal, weight
-from deepseq.nets.blocks.layers import Conv, Dense, Net, check_images, conv, dense, dropout
+from deepseq.nets.blocks.inside import Probes, probe
+from deepseq.nets.blocks.layers import Conv, Dense, check_images, dense, dropout, relu_conv
+from deepseq.nets.blocks.net import Classifier, split
 from deepseq.nets.blocks.pool import local_response_norm, max_pool
+
+__all__ = ["AlexNet", "SMALLEST", "alexnet", "single_tower"]
 
 SMALLEST = (
     67,
@@ -48,7 +52,7 @@ class AlexNet(NamedTuple):
     fc8: Dense
 
 
-def alexnet(classes: int = 1000, image_size: int = 227, in_channels: int = 3) -> Net:
+def alexnet(classes: int = 1000, image_size: int = 227, in_channels: int = 3) -> Classifier:
     """The net of 2012, each tower a group of the grouped convolutions.
 
     Args:
@@ -70,24 +74,40 @@ def alexnet(classes: int = 1000, image_size: int = 227, in_channels: int = 3) ->
         channels = (96, 256, 384, 384, 256)
         return _draw(key, in_channels, channels, (1, 2, 1, 2, 2), side, classes)
 
-    def apply(params: AlexNet, x: Array, *, running=(), key: Array | None):
-        del running
-        _check("alexnet", x, in_channels, image_size)
-        x = _relu_conv(params.conv1, x, stride=4, padding="VALID")
-        x = max_pool(local_response_norm(x), 3, stride=2)
-        x = max_pool(local_response_norm(_relu_conv(params.conv2, x, groups=2)), 3, stride=2)
-        x = _relu_conv(params.conv3, x)
-        x = _relu_conv(params.conv4, x, groups=2)
-        x = max_pool(_relu_conv(params.conv5, x, groups=2), 3, stride=2)
-        keys = (None, None) if key is None else jax.random.split(key)
+    def features(
+        params: AlexNet,
+        x: Array,
+        *,
+        running,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del running, key
+        check_images("alexnet", x, in_channels, SMALLEST[0])
+        x = relu_conv(params.conv1, x, stride=4, padding="VALID")
+        x1 = x = probe(probes, ("stage", 1), max_pool(local_response_norm(x), 3, stride=2))
+        x = local_response_norm(relu_conv(params.conv2, x, groups=2))
+        x2 = x = probe(probes, ("stage", 2), max_pool(x, 3, stride=2))
+        x = relu_conv(params.conv4, relu_conv(params.conv3, x), groups=2)
+        x = max_pool(relu_conv(params.conv5, x, groups=2), 3, stride=2)
+        x = probe(probes, ("stage", 3), x)
+        return (x1, x2, x) if stages else x, ()
+
+    def apply(
+        params: AlexNet, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
+        check_images("alexnet", x, in_channels, SMALLEST[0], image_size)
+        x, _ = features(params, x, running=running, key=key, probes=probes)
+        keys = split(key, 2)
         x = dropout(0.5, keys[0], jax.nn.relu(dense(params.fc6, x.reshape(len(x), -1))))
         x = dropout(0.5, keys[1], jax.nn.relu(dense(params.fc7, x)))
         return dense(params.fc8, x), ()
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
 
 
-def single_tower(classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Net:
+def single_tower(classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Classifier:
     """The net on one GPU, without response normalisation; dropout is on the inputs of fc6 and fc7.
     Otherwise as ``alexnet``.
     """
@@ -97,24 +117,36 @@ def single_tower(classes: int = 1000, image_size: int = 224, in_channels: int = 
     def init(key: Array) -> AlexNet:
         return _draw(key, in_channels, (64, 192, 384, 256, 256), (1,) * 5, side, classes)
 
-    def apply(params: AlexNet, x: Array, *, running=(), key: Array | None):
-        del running
-        _check("alexnet.single_tower", x, in_channels, image_size)
-        x = max_pool(_relu_conv(params.conv1, x, stride=4, padding=((2, 2), (2, 2))), 3, stride=2)
-        x = max_pool(_relu_conv(params.conv2, x), 3, stride=2)
-        x = _relu_conv(params.conv3, x)
-        x = _relu_conv(params.conv4, x)
-        x = max_pool(_relu_conv(params.conv5, x), 3, stride=2)
-        keys = (None, None) if key is None else jax.random.split(key)
+    def features(
+        params: AlexNet,
+        x: Array,
+        *,
+        running,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del running, key
+        check_images("alexnet.single_tower", x, in_channels, SMALLEST[1])
+        x = relu_conv(params.conv1, x, stride=4, padding=((2, 2), (2, 2)))
+        x1 = x = probe(probes, ("stage", 1), max_pool(x, 3, stride=2))
+        x = relu_conv(params.conv2, x)
+        x2 = x = probe(probes, ("stage", 2), max_pool(x, 3, stride=2))
+        x = relu_conv(params.conv5, relu_conv(params.conv4, relu_conv(params.conv3, x)))
+        x = probe(probes, ("stage", 3), max_pool(x, 3, stride=2))
+        return (x1, x2, x) if stages else x, ()
+
+    def apply(
+        params: AlexNet, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
+        check_images("alexnet.single_tower", x, in_channels, SMALLEST[1], image_size)
+        x, _ = features(params, x, running=running, key=key, probes=probes)
+        keys = split(key, 2)
         x = jax.nn.relu(dense(params.fc6, dropout(0.5, keys[0], x.reshape(len(x), -1))))
         x = jax.nn.relu(dense(params.fc7, dropout(0.5, keys[1], x)))
         return dense(params.fc8, x), ()
 
-    return Net(init, apply)
-
-
-def _relu_conv(params: Conv, x: Array, **how) -> Array:
-    return jax.nn.relu(conv(params, x, **how))
+    return Classifier(init, apply, features)
 
 
 def _draw(
@@ -147,11 +179,3 @@ def _sides(size: int, padding: int) -> int:
 def _check_size(name: str, size: int, smallest: int) -> None:
     if size < smallest:
         raise ValueError(f"{name}: image_size is {size}, but the smallest is {smallest}")
-
-
-def _check(name: str, x: Array, channels: int, size: int) -> None:
-    check_images(name, x, channels, size)
-    if x.shape[1:3] != (size, size):
-        raise ValueError(
-            f"{name}: images of {x.shape[1]} x {x.shape[2]}, but it was made with image_size={size}"
-        )

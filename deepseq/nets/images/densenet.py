@@ -19,6 +19,7 @@ before it. A transition is BN, ReLU, 1x1, mean of 2x2, and compresses (C) the ch
 the nets without C transitions keep them."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -30,24 +31,22 @@ from deepseq.nets.blocks.initialise import he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     BatchNorm,
+    BNConv,
     Dense,
-    Net,
     batch_norm,
+    batch_norm_table,
     check_images,
     dense,
     global_average_pool,
+    part,
 )
+from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.blocks.pool import average_pool, max_pool
+
+__all__ = ["BLOCKS", "DenseNet", "SMALLEST", "SMALLEST_OF_CIFAR", "Stem", "cifar", "imagenet"]
 
 BLOCKS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32), 161: (6, 12, 36, 24)}
 SMALLEST, SMALLEST_OF_CIFAR = 29, 4  # pixels, of which the last transition leaves one
-
-
-class BNConv(NamedTuple):
-    """A convolution of what is normalised and rectified before it."""
-
-    bn: BatchNorm  # over C_in
-    w: Array  # (k, k, C_in, C_out)
 
 
 class Stem(NamedTuple):
@@ -58,18 +57,17 @@ class Stem(NamedTuple):
 
 
 class DenseNet(NamedTuple):
-    """A whole net; the same fields hold its batch moments, with arrays of weights and the head ()."""
+    """A whole net; the same fields hold its batch moments, with weights and the head ()."""
 
     stem: Stem
-    blocks: tuple[
-        tuple[tuple[BNConv, ...], ...], ...
-    ]  # of each block, of each layer, its one or two convolutions
+    # of each block, of each layer, its one or two convolutions
+    blocks: tuple[tuple[tuple[BNConv, ...], ...], ...]
     transitions: tuple[BNConv, ...]  # between blocks
     norm: BatchNorm
     head: Dense
 
 
-def imagenet(depth: int, classes: int = 1000, in_channels: int = 3) -> Net:
+def imagenet(depth: int, classes: int = 1000, in_channels: int = 3) -> Classifier:
     """The net of 121, 161, 169 or 201 layers: bottlenecks of 4 growth channels, transitions that
     halve the channels.
 
@@ -92,28 +90,28 @@ def imagenet(depth: int, classes: int = 1000, in_channels: int = 3) -> Net:
         _init, 7, in_channels, 2 * growth, BLOCKS[depth], growth, 4 * growth, 0.5, classes
     )
 
-    def apply(
+    def features(
         params: DenseNet,
         x: Array,
         *,
         running: DenseNet | None,
         key: Array | None,
         probes: Probes | None = None,
+        stages: bool = False,
     ):
         del key
         check_images("densenet.imagenet", x, in_channels, SMALLEST)
-        known = running is not None and running.stem.bn or None
         x = conv2d(x, params.stem.w, stride=2, padding=((3, 3), (3, 3)))
-        x, moments = batch_norm(params.stem.bn, x, known)
+        x, moments = batch_norm(params.stem.bn, x, part(running, "stem", "bn"))
         x = max_pool(jax.nn.relu(x), 3, stride=2, padding=((1, 1), (1, 1)))
-        return _rest(params, x, running, Stem((), moments), probes)
+        return _blocks(params, x, running, Stem((), moments), probes, stages)
 
-    return Net(init, apply)
+    return Classifier(init, _classify(features), features)
 
 
 def cifar(
     depth: int, growth: int, *, bc: bool = False, classes: int = 10, in_channels: int = 3
-) -> Net:
+) -> Classifier:
     """The net of three equal blocks for small images, DenseNet(L, k) or, with ``bc``,
     DenseNet-BC(L, k) (section 4.2).
 
@@ -140,6 +138,24 @@ def cifar(
         _init, 3, in_channels, first, 3 * (layers,), growth, bottleneck, theta, classes
     )
 
+    def features(
+        params: DenseNet,
+        x: Array,
+        *,
+        running: DenseNet | None,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del key
+        check_images("densenet.cifar", x, in_channels, SMALLEST_OF_CIFAR)
+        x = conv2d(x, params.stem.w)
+        return _blocks(params, x, running, Stem((), ()), probes, stages)
+
+    return Classifier(init, _classify(features), features)
+
+
+def _classify(features: Callable) -> Callable:
     def apply(
         params: DenseNet,
         x: Array,
@@ -148,33 +164,40 @@ def cifar(
         key: Array | None,
         probes: Probes | None = None,
     ):
-        del key
-        check_images("densenet.cifar", x, in_channels, SMALLEST_OF_CIFAR)
-        return _rest(params, conv2d(x, params.stem.w), running, Stem((), ()), probes)
+        x, moments = features(params, x, running=running, key=key, probes=probes)
+        return dense(params.head, global_average_pool(x)), moments
 
-    return Net(init, apply)
+    return apply
 
 
-def _rest(params: DenseNet, x: Array, running: DenseNet | None, stem: Stem, probes: Probes | None):
-    """Blocks, transitions and head."""
-    blocks, transitions = [], []
+def _blocks(
+    params: DenseNet,
+    x: Array,
+    running: DenseNet | None,
+    stem: Stem,
+    probes: Probes | None,
+    stages: bool,
+):
+    """Blocks and transitions, and the last norm and ReLU."""
+    blocks, transitions, maps = [], [], []
     for b, block in enumerate(params.blocks):
         moments = []
         for i, layer in enumerate(block):
-            new, seen = _layer(layer, x, None if running is None else running.blocks[b][i])
+            new, seen = _layer(layer, x, part(running, "blocks", b, i))
             x = jnp.concatenate([x, new], -1)
             moments.append(seen)
         x = probe(probes, ("block", b), x)
         blocks.append(tuple(moments))
         if b < len(params.transitions):
-            x, seen = _bn_relu_conv(
-                params.transitions[b], x, None if running is None else running.transitions[b]
-            )
+            maps.append(x)
+            transition = part(running, "transitions", b)
+            x, seen = _bn_relu_conv(params.transitions[b], x, transition)
             x = average_pool(x, 2)
             transitions.append(seen)
-    x, norm = batch_norm(params.norm, x, None if running is None else running.norm)
-    logits = dense(params.head, global_average_pool(jax.nn.relu(x)))
-    return logits, DenseNet(stem, tuple(blocks), tuple(transitions), norm, ())
+    x, norm = batch_norm(params.norm, x, part(running, "norm"))
+    maps.append(jax.nn.relu(x))
+    moments = DenseNet(stem, tuple(blocks), tuple(transitions), norm, ())
+    return tuple(maps) if stages else maps[-1], moments
 
 
 @jax.jit
@@ -182,13 +205,13 @@ def _layer(params: tuple[BNConv, ...], x: Array, running: tuple[BNConv, ...] | N
     """What a layer adds, (B, H, W, growth), and its moments."""
     seen = []
     for i, conv in enumerate(params):
-        x, moments = _bn_relu_conv(conv, x, None if running is None else running[i])
+        x, moments = _bn_relu_conv(conv, x, part(running, i))
         seen.append(moments)
     return x, tuple(seen)
 
 
 def _bn_relu_conv(params: BNConv, x: Array, running: BNConv | None):
-    x, moments = batch_norm(params.bn, x, running and running.bn)
+    x, moments = batch_norm(params.bn, x, part(running, "bn"))
     return conv2d(jax.nn.relu(x), params.w), BNConv(moments, ())
 
 
@@ -210,16 +233,15 @@ def _init(size, in_channels, first, blocks, growth, bottleneck, theta, classes, 
         if b < len(blocks) - 1:
             transitions.append(_bn_conv(1, channels, int(theta * channels)))
             channels = int(theta * channels)
-    stem = Stem(weight(size, size, in_channels, first), _bn(first) if size == 7 else ())
+    stem = Stem(
+        weight(size, size, in_channels, first), batch_norm_table(first) if size == 7 else ()
+    )
     head = Dense(weight(channels, classes), jnp.zeros(classes))
     return he_normal(
-        key, DenseNet(stem, tuple(dense_blocks), tuple(transitions), _bn(channels), head)
+        key,
+        DenseNet(stem, tuple(dense_blocks), tuple(transitions), batch_norm_table(channels), head),
     )
 
 
 def _bn_conv(size: int, c_in: int, c_out: int) -> BNConv:
-    return BNConv(_bn(c_in), weight(size, size, c_in, c_out))
-
-
-def _bn(channels: int) -> BatchNorm:
-    return BatchNorm(jnp.ones(channels), jnp.zeros(channels))
+    return BNConv(batch_norm_table(c_in), weight(size, size, c_in, c_out))

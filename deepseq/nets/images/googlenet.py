@@ -1,7 +1,9 @@
 """Going deeper with convolutions (Szegedy et al. 2014, arXiv 1409.4842), table 1, to the letter:
 5x5 kernels, biases, no batch norm.
 
-    layer             output, of 224x224    parameters without / with both auxiliary classifiers: 6 998 552 / 13 378 280
+    6 998 552 parameters, 13 378 280 with both auxiliary classifiers
+
+    layer             output, of 224x224
     conv 7x7/2        112x112x64
     pool 3x3/2        56x56, normalised
     conv 1x1, 3x3     56x56x192, normalised
@@ -26,17 +28,34 @@ import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.initialise import he_normal, weight
+from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     Conv,
     Dense,
-    Net,
     check_images,
-    conv,
     dense,
     dropout,
     global_average_pool,
+    relu_conv,
 )
+from deepseq.nets.blocks.net import Classifier, split
 from deepseq.nets.blocks.pool import average_pool, local_response_norm, max_pool
+
+__all__ = [
+    "Auxiliary",
+    "GoogLeNet",
+    "HALF_WAY",
+    "Inception",
+    "Logits",
+    "SMALLEST",
+    "SMALLEST_WITH_AUXILIARY",
+    "STAGES",
+    "TABLE",
+    "googlenet",
+    "inception",
+    "table",
+    "with_auxiliary",
+]
 
 # Columns #1x1, #3x3 reduce, #3x3, #5x5 reduce, #5x5, pool proj of table 1
 TABLE = {
@@ -52,9 +71,9 @@ TABLE = {
 }
 HALF_WAY = ("4a", "4d")  # what the auxiliary classifiers look at
 SMALLEST = 31  # pixels, of which the last pooling finds two
-SMALLEST_WITH_AUXILIARY = (
-    79  # pixels, of which 4a has the 5x5 that the auxiliary classifiers' pooling takes
-)
+# pixels, of which 4a has the 5x5 that the auxiliary classifiers' pooling takes
+SMALLEST_WITH_AUXILIARY = 79
+STAGES = ("3b", "4e", "5b")  # the last of each size, after that of conv3
 
 
 class Inception(NamedTuple):
@@ -97,7 +116,7 @@ class Logits(NamedTuple):
     at_4d: Array  # (B, classes)
 
 
-def googlenet(classes: int = 1000, in_channels: int = 3) -> Net:
+def googlenet(classes: int = 1000, in_channels: int = 3) -> Classifier:
     """The net without auxiliary classifiers, for images of any size of at least 31 x 31.
 
     Returns:
@@ -106,16 +125,33 @@ def googlenet(classes: int = 1000, in_channels: int = 3) -> Net:
       biases are 0. ValueError for other or smaller images.
     """
 
-    def apply(params: GoogLeNet, x: Array, *, running=(), key: Array | None):
-        del running
+    def features(
+        params: GoogLeNet,
+        x: Array,
+        *,
+        running,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del running, key
         check_images("googlenet", x, in_channels, SMALLEST)
-        x, _ = _body(params, x)
+        outputs = _body(params, x, probes)
+        return tuple(outputs[name] for name in STAGES) if stages else outputs["5b"], ()
+
+    def apply(
+        params: GoogLeNet, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
+        x, _ = features(params, x, running=running, key=key, probes=probes)
         return dense(params.fc, dropout(0.4, key, global_average_pool(x))), ()
 
-    return Net(lambda key: he_normal(key, table(_conv, 5, classes, in_channels)), apply)
+    def init(key: Array) -> GoogLeNet:
+        return he_normal(key, table(_conv, 5, classes, in_channels))
+
+    return Classifier(init, apply, features)
 
 
-def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Net:
+def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Classifier:
     """The net with both auxiliary classifiers, each with a dropout of 0.7, whose dense layers fix
     the size of the images.
 
@@ -128,63 +164,57 @@ def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int 
             f"googlenet.with_auxiliary: image_size is {image_size}, but the smallest is"
             f" {SMALLEST_WITH_AUXILIARY}"
         )
-    side = (
-        -(-image_size // 2) // 8 - 5
-    ) // 3 + 1  # half of it, three poolings, and that of the classifiers
+    # half of it, three poolings, and that of the classifiers
+    side = (-(-image_size // 2) // 8 - 5) // 3 + 1
 
-    def apply(params: GoogLeNet, x: Array, *, running=(), key: Array | None):
+    def apply(
+        params: GoogLeNet, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
         del running
-        check_images("googlenet.with_auxiliary", x, in_channels, image_size)
-        if x.shape[1:3] != (image_size, image_size):
-            found = (
-                f"images of {x.shape[1]} x {x.shape[2]}, but it was made with"
-                f" image_size={image_size}"
-            )
-            raise ValueError(f"googlenet.with_auxiliary: {found}")
-        keys = (None,) * 3 if key is None else jax.random.split(key, 3)
-        x, half_way = _body(params, x)
-        main = dense(params.fc, dropout(0.4, keys[0], global_average_pool(x)))
+        check_images("googlenet.with_auxiliary", x, in_channels, SMALLEST, image_size)
+        keys = split(key, 3)
+        outputs = _body(params, x, probes)
+        main = dense(params.fc, dropout(0.4, keys[0], global_average_pool(outputs["5b"])))
         others = (
-            _classify(p, half_way[name], k)
+            _classify(p, outputs[name], k)
             for p, name, k in zip(params.auxiliary, HALF_WAY, keys[1:], strict=True)
         )
         return Logits(main, *others), ()
 
-    return Net(lambda key: he_normal(key, table(_conv, 5, classes, in_channels, side)), apply)
+    def init(key: Array) -> GoogLeNet:
+        return he_normal(key, table(_conv, 5, classes, in_channels, side))
+
+    return Classifier(init, apply, googlenet(classes, in_channels).features)
 
 
 def inception(params: Inception, x: Array) -> Array:
     """1x1, 3x3 and 5x5 convolutions and a maximum of 3x3, side by side: (B, H, W, C) -> (B, H, W,
     C') (figure 2b).
     """
-    one = _relu_conv(params.one, x)
-    three = _relu_conv(params.three, _relu_conv(params.three_reduce, x))
-    five = _relu_conv(params.five, _relu_conv(params.five_reduce, x))
-    pooled = _relu_conv(params.pool, max_pool(x, 3, stride=1, padding=((1, 1), (1, 1))))
+    one = relu_conv(params.one, x)
+    three = relu_conv(params.three, relu_conv(params.three_reduce, x))
+    five = relu_conv(params.five, relu_conv(params.five_reduce, x))
+    pooled = relu_conv(params.pool, max_pool(x, 3, stride=1, padding=((1, 1), (1, 1))))
     return jnp.concatenate([one, three, five, pooled], -1)
 
 
-def _body(params: GoogLeNet, x: Array) -> tuple[Array, dict[str, Array]]:
-    """The last map, and the output of every inception by its name."""
-    x = _relu_conv(params.conv1, x, stride=2, padding=((3, 3), (3, 3)))
+def _body(params: GoogLeNet, x: Array, probes: Probes | None) -> dict[str, Array]:
+    """The output of every inception by its name."""
+    x = relu_conv(params.conv1, x, stride=2, padding=((3, 3), (3, 3)))
     x = _normalise(max_pool(x, 3, stride=2, padding="CEIL"))
-    x = _normalise(_relu_conv(params.conv3, _relu_conv(params.conv2, x)))
+    x = _normalise(relu_conv(params.conv3, relu_conv(params.conv2, x)))
     outputs = {}
     for name, block in zip(TABLE, params.inceptions, strict=True):
         if name in ("3a", "4a", "5a"):
             x = max_pool(x, 3, stride=2, padding="CEIL")
-        x = outputs[name] = inception(block, x)
-    return x, outputs
+        x = outputs[name] = probe(probes, ("inception", name), inception(block, x))
+    return outputs
 
 
 def _classify(params: Auxiliary, x: Array, key: Array | None) -> Array:
-    x = _relu_conv(params.conv, average_pool(x, 5, stride=3))
+    x = relu_conv(params.conv, average_pool(x, 5, stride=3))
     x = jax.nn.relu(dense(params.fc1, x.reshape(len(x), -1)))
     return dense(params.fc2, dropout(0.7, key, x))
-
-
-def _relu_conv(params: Conv, x: Array, **how) -> Array:
-    return jax.nn.relu(conv(params, x, **how))
 
 
 def _normalise(x: Array) -> Array:

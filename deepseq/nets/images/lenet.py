@@ -1,16 +1,15 @@
 """Nets that read digits: the zip codes of LeCun et al. 1989 and LeNet-5 (LeCun, Bottou, Bengio,
 Haffner 1998).
 
-    LeCun 1989                 output     parameters, connections     LeNet-5        output      parameters
-    image, its edge on -1      16x16                                  image          32x32
-    H1 5x5, stride 2, tanh     8x8x12     1 068    19 968             C1 5x5         28x28x6     156
-    H2 5x5, stride 2, tanh     4x4x12     2 592    38 592             S2 2x2         14x14x6     12
-    H3 dense, tanh             30         5 790     5 790             C3 5x5         10x10x16    1 516
-    dense, tanh                10           310       310             S4 2x2         5x5x16      32
-                                          9 760    64 660             C5 5x5         1x1x120     48 120
-                                                                      F6 dense       84          10 164
-                                                                                                 60
-                                                                                                 000
+    LeCun 1989               output    parameters, connections    LeNet-5    output     parameters
+    image, its edge on -1    16x16                                image      32x32
+    H1 5x5, stride 2, tanh   8x8x12    1 068   19 968             C1 5x5     28x28x6    156
+    H2 5x5, stride 2, tanh   4x4x12    2 592   38 592             S2 2x2     14x14x6    12
+    H3 dense, tanh           30        5 790    5 790             C3 5x5     10x10x16   1 516
+    dense, tanh              10          310      310             S4 2x2     5x5x16     32
+                                       9 760   64 660             C5 5x5     1x1x120    48 120
+                                                                  F6 dense   84         10 164
+                                                                                        60 000
 
 ("Backpropagation applied to handwritten zip code recognition", Neural Computation 1, section 3;
 "Gradient-based learning applied to document recognition", Proc. IEEE 86, section II.B.) Kernels are
@@ -27,8 +26,22 @@ from jax import Array
 from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.initialise import uniform, weight
 from deepseq.nets.blocks.inside import Probes, probe
-from deepseq.nets.blocks.layers import Conv, Dense, Net, check_images, conv, dense
+from deepseq.nets.blocks.layers import Conv, Dense, check_images, conv, dense, relu_conv
+from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.blocks.pool import average_pool, max_pool
+
+__all__ = [
+    "FullLeNet5",
+    "LeNet5",
+    "SEEN_BY_C3",
+    "SEEN_BY_H2",
+    "Subsampling",
+    "ZipCodes",
+    "full_lenet5",
+    "lenet5",
+    "squash",
+    "zip_codes",
+]
 
 SEEN_BY_H2 = ((0, 1, 2, 3, 4, 5, 6, 7), (4, 5, 6, 7, 8, 9, 10, 11), (8, 9, 10, 11, 0, 1, 2, 3))
 
@@ -79,11 +92,11 @@ class FullLeNet5(NamedTuple):
 
 
 def squash(x: Array) -> Array:
-    """1.7159 tanh(2x / 3), whose values at -1 and 1 are -1 and 1 (LeCun et al. 1998, appendix A)."""
+    """1.7159 tanh(2x / 3), at -1 and 1 itself -1 and 1 (LeCun et al. 1998, appendix A)."""
     return 1.7159 * jnp.tanh(2 / 3 * x)
 
 
-def zip_codes() -> Net:
+def zip_codes() -> Classifier:
     """The net of 1989, for images (B, 16, 16, 1) of -1 (paper) to 1 (ink); the desired output is 1
     for the digit, else -1.
 
@@ -103,31 +116,39 @@ def zip_codes() -> Net:
         )
         return uniform(key, table, lambda shape: 2.4 / np.prod(shape[-4:-1]))
 
-    def apply(
+    def features(
         params: ZipCodes,
         x: Array,
         *,
-        running=(),
-        key: Array | None = None,
+        running,
+        key: Array | None,
         probes: Probes | None = None,
+        stages: bool = False,
     ):
         del running, key
         if x.ndim != 4 or x.shape[1:] != (16, 16, 1):
             raise ValueError(f"lenet.zip_codes: x {x.shape} must be images (B, 16, 16, 1)")
         h1 = squash(conv2d(_bordered(x), params.h1.w, stride=2, padding="VALID") + params.h1.b)
-        seen = [_bordered(h1[..., np.array(maps)]) for maps in SEEN_BY_H2]
+        h1 = probe(probes, ("map", "h1"), h1)
+        groups = [_bordered(h1[..., np.array(maps)]) for maps in SEEN_BY_H2]
         h2 = [
             conv2d(maps, w, stride=2, padding="VALID")
-            for maps, w in zip(seen, params.h2.w, strict=True)
+            for maps, w in zip(groups, params.h2.w, strict=True)
         ]
         h2 = probe(probes, ("map", "h2"), squash(jnp.concatenate(h2, -1) + params.h2.b))
-        h3 = squash(dense(params.h3, h2.reshape(len(x), 192)))
+        return (h1, h2) if stages else h2, ()
+
+    def apply(
+        params: ZipCodes, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
+        x, _ = features(params, x, running=running, key=key, probes=probes)
+        h3 = squash(dense(params.h3, x.reshape(len(x), 192)))
         return squash(dense(params.out, h3)), ()
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
 
 
-def lenet5(prototypes: Array) -> Net:
+def lenet5(prototypes: Array) -> Classifier:
     """LeNet-5 as printed: trained subsampling, the sparse connections of table I, distances to
     prototypes for an output.
 
@@ -155,32 +176,37 @@ def lenet5(prototypes: Array) -> Net:
         )
         return uniform(key, table, lambda shape: 2.4 / np.prod(shape[:-1]))
 
-    def apply(
+    def features(
         params: LeNet5,
         x: Array,
         *,
-        running=(),
-        key: Array | None = None,
+        running,
+        key: Array | None,
         probes: Probes | None = None,
+        stages: bool = False,
     ):
         del running, key
         if x.ndim != 4 or x.shape[1:] != (32, 32, 1):
             raise ValueError(f"lenet.lenet5: x {x.shape} must be images (B, 32, 32, 1)")
         x = squash(conv(params.c1, x, padding="VALID"))
-        x = squash(
-            average_pool(x, 2) * 4 * params.s2.w + params.s2.b
-        )  # the four pixels are added, not averaged
+        s2 = probe(probes, ("map", "s2"), _subsampled(params.s2, x))
         w, b = _dense_c3(params.c3)
-        x = squash(conv2d(x, w, padding="VALID") + b)
-        x = probe(probes, ("map", "s4"), squash(average_pool(x, 2) * 4 * params.s4.w + params.s4.b))
+        x = squash(conv2d(s2, w, padding="VALID") + b)
+        s4 = probe(probes, ("map", "s4"), _subsampled(params.s4, x))
+        return (s2, s4) if stages else s4, ()
+
+    def apply(
+        params: LeNet5, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
+        x, _ = features(params, x, running=running, key=key, probes=probes)
         x = squash(conv(params.c5, x, padding="VALID"))
         x = squash(dense(params.f6, x[:, 0, 0]))
         return -jnp.square(x[:, None] - prototypes).sum(-1), ()
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
 
 
-def full_lenet5(classes: int = 10, in_channels: int = 1) -> Net:
+def full_lenet5(classes: int = 10, in_channels: int = 1) -> Classifier:
     """LeNet-5 as it is common today: every map of C3 sees all of S2, ReLU, maxima for subsampling,
     logits. 61 706 parameters.
 
@@ -200,26 +226,48 @@ def full_lenet5(classes: int = 10, in_channels: int = 1) -> Net:
         )
         return uniform(key, table, lambda shape: np.prod(shape[:-1]) ** -0.5)
 
-    def apply(params: FullLeNet5, x: Array, *, running=(), key: Array | None = None):
+    def features(
+        params: FullLeNet5,
+        x: Array,
+        *,
+        running,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
         del running, key
+        check_images("lenet.full_lenet5", x, in_channels, 28)
+        edge = max(32 - x.shape[1], 0) // 2
+        x = max_pool(relu_conv(params.c1, x, padding=((edge, edge), (edge, edge))), 2)
+        s2 = probe(probes, ("map", "s2"), x)
+        s4 = max_pool(relu_conv(params.c3, s2, padding="VALID"), 2)
+        s4 = probe(probes, ("map", "s4"), s4)
+        return (s2, s4) if stages else s4, ()
+
+    def apply(
+        params: FullLeNet5, x: Array, *, running, key: Array | None, probes: Probes | None = None
+    ):
         check_images("lenet.full_lenet5", x, in_channels, 28)
         if x.shape[1:3] not in ((28, 28), (32, 32)):
             raise ValueError(
                 f"lenet.full_lenet5: images of {x.shape[1]} x {x.shape[2]}, but it takes 28 x 28 or"
                 " 32 x 32"
             )
-        edge = (32 - x.shape[1]) // 2
-        x = max_pool(jax.nn.relu(conv(params.c1, x, padding=((edge, edge), (edge, edge)))), 2)
-        x = max_pool(jax.nn.relu(conv(params.c3, x, padding="VALID")), 2)
+        x, _ = features(params, x, running=running, key=key, probes=probes)
         x = jax.nn.relu(dense(params.c5, x.reshape(len(x), 400)))
         x = jax.nn.relu(dense(params.f6, x))
         return dense(params.out, x), ()
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
+
+
+def _subsampled(params: Subsampling, x: Array) -> Array:
+    """The four pixels are added, not averaged."""
+    return squash(average_pool(x, 2) * 4 * params.w + params.b)
 
 
 def _bordered(x: Array) -> Array:
-    """Two pixels of -1, the background, on each side, one of which no window of stride 2 reaches."""
+    """Two pixels of -1, the background, on each side; one of them no window of stride 2 reaches."""
     return jnp.pad(x, ((0, 0), (2, 1), (2, 1), (0, 0)), constant_values=-1.0)
 
 

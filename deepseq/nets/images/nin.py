@@ -13,13 +13,16 @@ the image. The paper prints neither kernels nor widths; these are the ones in co
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.initialise import he_normal, weight
-from deepseq.nets.blocks.layers import Conv, Net, check_images, conv, dropout, global_average_pool
+from deepseq.nets.blocks.inside import Probes, probe
+from deepseq.nets.blocks.layers import Conv, check_images, dropout, global_average_pool, relu_conv
+from deepseq.nets.blocks.net import Classifier, split
 from deepseq.nets.blocks.pool import max_pool
+
+__all__ = ["NiN", "SMALLEST", "nin"]
 
 SMALLEST = 4  # pixels: two poolings leave one
 
@@ -32,7 +35,7 @@ class NiN(NamedTuple):
     mlpconv3: tuple[Conv, Conv, Conv]
 
 
-def nin(classes: int = 10, in_channels: int = 3) -> Net:
+def nin(classes: int = 10, in_channels: int = 3) -> Classifier:
     """The net for small images, any size of at least 4 x 4.
 
     Returns:
@@ -49,18 +52,29 @@ def nin(classes: int = 10, in_channels: int = 3) -> Net:
 
         return he_normal(key, NiN(*(mlpconv(*row) for row in plan)))
 
-    def apply(params: NiN, x: Array, *, running=(), key: Array | None):
+    def features(
+        params: NiN,
+        x: Array,
+        *,
+        running,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
         del running
         check_images("nin", x, in_channels, SMALLEST)
-        keys = (None, None) if key is None else jax.random.split(key)
-        for mlpconv, k in zip(params[:2], keys, strict=True):
-            x = dropout(0.5, k, max_pool(_mlpconv(mlpconv, x), 3, stride=2, padding="CEIL"))
-        return global_average_pool(_mlpconv(params.mlpconv3, x)), ()
+        maps = []
+        for n, (mlpconv, k) in enumerate(zip(params, (*split(key, 2), None), strict=True)):
+            for layer in mlpconv:
+                x = relu_conv(layer, x)
+            if n < 2:
+                x = dropout(0.5, k, max_pool(x, 3, stride=2, padding="CEIL"))
+            x = probe(probes, ("stage", n + 1), x)
+            maps.append(x)
+        return tuple(maps) if stages else x, ()
 
-    return Net(init, apply)
+    def apply(params: NiN, x: Array, *, running, key: Array | None, probes: Probes | None = None):
+        maps, _ = features(params, x, running=running, key=key, probes=probes)
+        return global_average_pool(maps), ()
 
-
-def _mlpconv(params: tuple[Conv, ...], x: Array) -> Array:
-    for layer in params:
-        x = jax.nn.relu(conv(layer, x))
-    return x
+    return Classifier(init, apply, features)

@@ -8,8 +8,8 @@ Nothing stands on the path of the additions, so any x_L is any x_l plus the sum 
 between (equation 4). In the first block, and where the shape changes, BN and ReLU come before the
 fork (appendix).
 
-    basic, depth 6n + 2               20: 269 722   110: 1 727 962   the parameters of the nets of 2015 with shortcuts A
-    bottleneck, depth 9n + 2          164: 1 703 258
+    basic, depth 6n + 2         20: 269 722   110: 1 727 962   as the nets of 2015 with shortcuts A
+    bottleneck, depth 9n + 2    164: 1 703 258
 """
 
 import functools
@@ -24,29 +24,26 @@ from deepseq.nets.blocks.initialise import he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     BatchNorm,
+    BNConv,
     Dense,
-    Net,
     batch_norm,
+    batch_norm_table,
     check_images,
     dense,
     global_average_pool,
+    part,
 )
+from deepseq.nets.blocks.net import Classifier, check_sizes
 
-
-class BNConv(NamedTuple):
-    """A convolution of what is normalised and rectified before it."""
-
-    bn: BatchNorm  # over C_in
-    w: Array  # (k, k, C_in, C_out)
+__all__ = ["Block", "PreActResNet", "cifar"]
 
 
 class Block(NamedTuple):
     """A residual block; the same fields hold its batch moments."""
 
     convs: tuple[BNConv, ...]  # two of 3x3, or 1x1, 3x3, 1x1
-    shortcut: tuple[
-        Array, ...
-    ]  # a 1x1 projection (C_in, C_out) where bottlenecks change the channels, else none
+    # a 1x1 projection (C_in, C_out) where bottlenecks change the channels, else none
+    shortcut: tuple[Array, ...]
 
 
 class PreActResNet(NamedTuple):
@@ -60,7 +57,7 @@ class PreActResNet(NamedTuple):
 
 def cifar(
     depth: int, bottleneck: bool = False, width: int = 16, classes: int = 10, in_channels: int = 3
-) -> Net:
+) -> Classifier:
     """The pre-activation net of 6n + 2 layers or, of bottlenecks, 9n + 2.
 
     Args:
@@ -90,11 +87,7 @@ def cifar(
             f"{name}: no net has depth {depth}; depths are {per_block}n + 2, the nearest {near[0]}"
             f" or {near[1]}"
         )
-    if min(width, classes, in_channels) < 1:
-        raise ValueError(
-            f"{name}: width {width}, classes {classes} and in_channels {in_channels} must be at"
-            " least 1"
-        )
+    check_sizes(name, width=width, classes=classes, in_channels=in_channels)
 
     def init(key: Array) -> PreActResNet:
         blocks, channels = [], width
@@ -105,7 +98,7 @@ def cifar(
                 widths = (channels, inner, inner, outer) if bottleneck else (channels, inner, inner)
                 sizes = (1, 3, 1) if bottleneck else (3, 3)
                 convs = (
-                    BNConv(_bn(i), weight(k, k, i, o))
+                    BNConv(batch_norm_table(i), weight(k, k, i, o))
                     for k, i, o in zip(sizes, widths[:-1], widths[1:], strict=True)
                 )
                 blocks.append(
@@ -117,8 +110,35 @@ def cifar(
                 channels = outer
         head = Dense(weight(channels, classes), jnp.zeros(classes))
         return he_normal(
-            key, PreActResNet(weight(3, 3, in_channels, width), tuple(blocks), _bn(channels), head)
+            key,
+            PreActResNet(
+                weight(3, 3, in_channels, width), tuple(blocks), batch_norm_table(channels), head
+            ),
         )
+
+    def features(
+        params: PreActResNet,
+        x: Array,
+        *,
+        running: PreActResNet | None,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del key
+        check_images(name, x, in_channels, 1)
+        x = probe(probes, ("block", 0), conv2d(x, params.stem))
+        moments, maps = [], []
+        for b, block in enumerate(params.blocks):
+            if b in (n, 2 * n):
+                maps.append(x)
+            stride = 2 if b in (n, 2 * n) else 1
+            x, seen = _block(block, x, part(running, "blocks", b), stride, b == 0)
+            x = probe(probes, ("block", b + 1), x)
+            moments.append(seen)
+        x, norm = batch_norm(params.norm, x, part(running, "norm"))
+        maps.append(jax.nn.relu(x))
+        return tuple(maps) if stages else maps[-1], PreActResNet((), tuple(moments), norm, ())
 
     def apply(
         params: PreActResNet,
@@ -128,21 +148,10 @@ def cifar(
         key: Array | None,
         probes: Probes | None = None,
     ):
-        del key
-        check_images(name, x, in_channels, 1)
-        x = probe(probes, ("block", 0), conv2d(x, params.stem))
-        moments = []
-        for b, block in enumerate(params.blocks):
-            seen = None if running is None else running.blocks[b]
-            x, found = _block(block, x, seen, 2 if b in (n, 2 * n) else 1, b == 0)
-            x = probe(probes, ("block", b + 1), x)
-            moments.append(found)
-        x, norm = batch_norm(params.norm, x, running and running.norm)
-        return dense(params.head, global_average_pool(jax.nn.relu(x))), PreActResNet(
-            (), tuple(moments), norm, ()
-        )
+        x, moments = features(params, x, running=running, key=key, probes=probes)
+        return dense(params.head, global_average_pool(x)), moments
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
@@ -150,12 +159,12 @@ def _block(params: Block, x: Array, running: Block | None, stride: int, first: b
     moments, y, short = [], x, x
     at = 1 if len(params.convs) == 3 else 0  # the convolution that strides: the first 3x3
     for i, conv in enumerate(params.convs):
-        y, found = batch_norm(conv.bn, y, None if running is None else running.convs[i].bn)
+        y, seen = batch_norm(conv.bn, y, part(running, "convs", i, "bn"))
         y = jax.nn.relu(y)
         if i == 0 and (first or params.shortcut):
             short = y
         y = _conv(conv.w, y, stride if i == at else 1)
-        moments.append(BNConv(found, ()))
+        moments.append(BNConv(seen, ()))
     short = short[:, ::stride, ::stride]
     if params.shortcut:
         short = short @ params.shortcut[0]
@@ -166,7 +175,3 @@ def _block(params: Block, x: Array, running: Block | None, stride: int, first: b
 def _conv(w: Array, x: Array, stride: int) -> Array:
     pad = w.shape[0] // 2
     return conv2d(x, w, stride=stride, padding=((pad, pad), (pad, pad)))
-
-
-def _bn(channels: int) -> BatchNorm:
-    return BatchNorm(jnp.ones(channels), jnp.zeros(channels))

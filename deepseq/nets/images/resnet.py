@@ -18,7 +18,9 @@ side, also at stride 2.
     stage 3             14x14       2, 6 of 256                   6, 23, 36 of 256, 256, 1024
     stage 4             7x7         2, 3 of 512                   3, 3, 3 of 512, 512, 2048
     head                1000        mean, dense
-    parameters (B)      18: 11 689 512   34: 21 797 672   50: 25 557 032   101: 44 549 160   152: 60 192 808
+
+Parameters with shortcuts B: 11 689 512 (18 layers), 21 797 672 (34), 25 557 032 (50), 44 549 160
+(101), 60 192 808 (152).
 """
 
 import functools
@@ -28,19 +30,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.initialise import he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
-    BatchNorm,
+    ConvBN,
     Dense,
-    Net,
-    batch_norm,
     check_images,
+    conv_bn,
+    conv_bn_table,
     dense,
     global_average_pool,
+    part,
 )
+from deepseq.nets.blocks.net import Classifier, check_sizes
 from deepseq.nets.blocks.pool import max_pool
+
+__all__ = ["BLOCKS", "Block", "Bottleneck", "ResNet", "cifar", "imagenet"]
 
 BLOCKS = {
     18: (2, 2, 2, 2),
@@ -49,13 +54,6 @@ BLOCKS = {
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
 }
-
-
-class ConvBN(NamedTuple):
-    """A convolution and the batch normalisation of its output."""
-
-    w: Array  # (k, k, C_in, C_out)
-    bn: BatchNorm  # over C_out
 
 
 class Block(NamedTuple):
@@ -90,7 +88,7 @@ def cifar(
     width: int = 16,
     classes: int = 10,
     in_channels: int = 3,
-) -> Net:
+) -> Classifier:
     """The residual net of section 4.2, or its plain twin.
 
     Args:
@@ -114,21 +112,17 @@ def cifar(
       ValueError: no net of that depth, shortcut or width.
     """
     blocks_per_stage = _blocks_per_stage(depth)
-    if shortcut not in ("A", "B", "C"):
-        raise ValueError(
-            f'resnet.cifar: no shortcut {shortcut!r}; take "A" (zero padding), "B" or "C"'
-            " (projections)"
-        )
-    for name, size in (("width", width), ("classes", classes), ("in_channels", in_channels)):
-        if size < 1:
-            raise ValueError(f"resnet.cifar: {name} is {size}, but it must be at least 1")
+    _check_shortcut("resnet.cifar", shortcut)
+    check_sizes("resnet.cifar", width=width, classes=classes, in_channels=in_channels)
+    last = [blocks_per_stage * stage - 1 for stage in (1, 2, 3)]  # block of each stage
+    strides = [2 if b - 1 in last else 1 for b in range(3 * blocks_per_stage)]
 
     def init(key: Array) -> ResNet:
         widths = [width * scale for scale in (1, 2, 4) for _ in range(blocks_per_stage)]
         return he_normal(
             key,
             ResNet(
-                stem=_conv_bn_table(3, in_channels, width),
+                stem=conv_bn_table(3, in_channels, width),
                 blocks=tuple(
                     block(c_in, c_out)
                     for c_in, c_out in zip([width, *widths], widths, strict=False)
@@ -140,10 +134,41 @@ def cifar(
     def block(c_in: int, c_out: int) -> Block:
         projects = residual and (shortcut == "C" or (shortcut == "B" and c_in != c_out))
         return Block(
-            conv1=_conv_bn_table(3, c_in, c_out),
-            conv2=_conv_bn_table(3, c_out, c_out),
-            shortcut=_conv_bn_table(1, c_in, c_out) if projects else (),
+            conv1=conv_bn_table(3, c_in, c_out),
+            conv2=conv_bn_table(3, c_out, c_out),
+            shortcut=conv_bn_table(1, c_in, c_out) if projects else (),
         )
+
+    def features(
+        params: ResNet,
+        x: Array,
+        *,
+        running: ResNet | None,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del key
+        y, stem = conv_bn(params.stem, x, part(running, "stem"))
+        x = jax.nn.relu(probe(probes, ("layer", 1), y))
+        x = probe(probes, ("block", 0), x)
+        moments, maps = [], []
+        for b, (block, stride) in enumerate(zip(params.blocks, strides, strict=True)):
+            known = part(running, "blocks", b)
+            y, m1 = conv_bn(block.conv1, x, part(known, "conv1"), stride=stride)
+            y = jax.nn.relu(probe(probes, ("layer", 2 * b + 2), y))
+            y, m2 = conv_bn(block.conv2, y, part(known, "conv2"))
+            y = probe(probes, ("layer", 2 * b + 3), y)
+            ms = ()
+            if residual:
+                known = part(known, "shortcut")
+                short, ms = _shortcut(block.shortcut, x, known, stride, y.shape[-1])
+                y = y + short  # y = F(x, {W_i}) + x, equation (1)
+            x = probe(probes, ("block", b + 1), jax.nn.relu(y))
+            moments.append(Block(m1, m2, ms))
+            maps.append(x)
+        moments = ResNet(stem, tuple(moments), ())
+        return tuple(maps[b] for b in last) if stages else x, moments
 
     def apply(
         params: ResNet,
@@ -153,33 +178,15 @@ def cifar(
         key: Array | None,
         probes: Probes | None = None,
     ):
-        del key
-        running = _UNKNOWN if running is None else running
-        y, stem_moments = _conv_bn(params.stem, x, running.stem)
-        x = jax.nn.relu(probe(probes, ("layer", 1), y))
-        x = probe(probes, ("block", 0), x)
-        moments = []
-        for b, block in enumerate(params.blocks):
-            seen = running.blocks[b] if running.blocks else _UNKNOWN_BLOCK
-            stride = (
-                block.conv1.w.shape[3] // block.conv1.w.shape[2]
-            )  # the map halves where the channels double
-            y, m1 = _conv_bn(block.conv1, x, seen.conv1, stride)
-            y = jax.nn.relu(probe(probes, ("layer", 2 * b + 2), y))
-            y, m2 = _conv_bn(block.conv2, y, seen.conv2)
-            y = probe(probes, ("layer", 2 * b + 3), y)
-            ms = ()
-            if residual:
-                short, ms = _shortcut(block.shortcut, x, seen.shortcut, stride, y.shape[-1])
-                y = y + short  # y = F(x, {W_i}) + x, equation (1)
-            x = probe(probes, ("block", b + 1), jax.nn.relu(y))
-            moments.append(Block(m1, m2, ms))
-        return dense(params.head, global_average_pool(x)), ResNet(stem_moments, tuple(moments), ())
+        x, moments = features(params, x, running=running, key=key, probes=probes)
+        return dense(params.head, global_average_pool(x)), moments
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
 
 
-def imagenet(depth: int, shortcut: str = "B", classes: int = 1000, in_channels: int = 3) -> Net:
+def imagenet(
+    depth: int, shortcut: str = "B", classes: int = 1000, in_channels: int = 3
+) -> Classifier:
     """The residual net of table 1.
 
     A bottleneck that strides does so in its 3x3 convolution, as torchvision's, whose weights then
@@ -200,17 +207,10 @@ def imagenet(depth: int, shortcut: str = "B", classes: int = 1000, in_channels: 
         raise ValueError(
             f"resnet.imagenet: no net has depth {depth}; depths are {', '.join(map(str, BLOCKS))}"
         )
-    if shortcut not in ("A", "B", "C"):
-        raise ValueError(
-            f'resnet.imagenet: no shortcut {shortcut!r}; take "A" (zero padding), "B" or "C"'
-            " (projections)"
-        )
+    _check_shortcut("resnet.imagenet", shortcut)
     scale = 1 if depth < 50 else 4  # of the channels after a block to those inside
-    strides = [
-        2 if stage and not i else 1
-        for stage, count in enumerate(BLOCKS[depth])
-        for i in range(count)
-    ]
+    last = [sum(BLOCKS[depth][: stage + 1]) - 1 for stage in range(4)]  # block of each stage
+    strides = [2 if b - 1 in last else 1 for b in range(sum(BLOCKS[depth]))]
 
     def init(key: Array) -> ResNet:
         blocks, c_in = [], 64
@@ -221,19 +221,41 @@ def imagenet(depth: int, shortcut: str = "B", classes: int = 1000, in_channels: 
                 projects = shortcut == "C" or (
                     shortcut == "B" and (c_in != c_out or (stage > 0 and i == 0))
                 )
-                short = _conv_bn_table(1, c_in, c_out) if projects else ()
+                short = conv_bn_table(1, c_in, c_out) if projects else ()
                 if scale == 1:
-                    convs = _conv_bn_table(3, c_in, inner), _conv_bn_table(3, inner, inner)
+                    convs = conv_bn_table(3, c_in, inner), conv_bn_table(3, inner, inner)
                 else:
                     convs = (
-                        _conv_bn_table(1, c_in, inner),
-                        _conv_bn_table(3, inner, inner),
-                        _conv_bn_table(1, inner, c_out),
+                        conv_bn_table(1, c_in, inner),
+                        conv_bn_table(3, inner, inner),
+                        conv_bn_table(1, inner, c_out),
                     )
                 blocks.append((Block if scale == 1 else Bottleneck)(*convs, short))
                 c_in = c_out
         head = Dense(w=weight(c_in, classes), b=jnp.zeros(classes))
-        return he_normal(key, ResNet(_conv_bn_table(7, in_channels, 64), tuple(blocks), head))
+        return he_normal(key, ResNet(conv_bn_table(7, in_channels, 64), tuple(blocks), head))
+
+    def features(
+        params: ResNet,
+        x: Array,
+        *,
+        running: ResNet | None,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del key
+        check_images("resnet.imagenet", x, in_channels, 1)
+        x, stem = conv_bn(params.stem, x, part(running, "stem"), stride=2)
+        x = max_pool(jax.nn.relu(x), 3, stride=2, padding=((1, 1), (1, 1)))
+        x, moments, maps = probe(probes, ("block", 0), x), [], []
+        for b, (block, stride) in enumerate(zip(params.blocks, strides, strict=True)):
+            x, seen = _block(block, x, part(running, "blocks", b), stride)
+            x = probe(probes, ("block", b + 1), x)
+            moments.append(seen)
+            maps.append(x)
+        moments = ResNet(stem, tuple(moments), ())
+        return tuple(maps[b] for b in last) if stages else x, moments
 
     def apply(
         params: ResNet,
@@ -243,53 +265,23 @@ def imagenet(depth: int, shortcut: str = "B", classes: int = 1000, in_channels: 
         key: Array | None,
         probes: Probes | None = None,
     ):
-        del key
-        check_images("resnet.imagenet", x, in_channels, 1)
-        x, stem = _conv_bn(params.stem, x, running and running.stem, 2)
-        x = max_pool(jax.nn.relu(x), 3, stride=2, padding=((1, 1), (1, 1)))
-        x, moments = probe(probes, ("block", 0), x), []
-        for b, (block, stride) in enumerate(zip(params.blocks, strides, strict=True)):
-            x, seen = _block(block, x, None if running is None else running.blocks[b], stride)
-            x = probe(probes, ("block", b + 1), x)
-            moments.append(seen)
-        return dense(params.head, global_average_pool(x)), ResNet(stem, tuple(moments), ())
+        x, moments = features(params, x, running=running, key=key, probes=probes)
+        return dense(params.head, global_average_pool(x)), moments
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)
 
 
 @functools.partial(jax.jit, static_argnums=3)
 def _block(params: Block | Bottleneck, x: Array, running: Block | Bottleneck | None, stride: int):
     *convs, shortcut = params
-    known = (None,) * len(params) if running is None else running
-    y, seen = x, []
-    for i, (conv, moments) in enumerate(zip(convs, known[:-1], strict=True)):
-        y, found = _conv_bn(
-            conv, y if i == 0 else jax.nn.relu(y), moments, stride if i == len(convs) - 2 else 1
-        )
-        seen.append(found)
-    short, found = _shortcut(shortcut, x, known[-1], stride, y.shape[-1])
-    return jax.nn.relu(y + short), type(params)(*seen, found)
-
-
-_UNKNOWN_BLOCK = Block(None, None, None)
-_UNKNOWN = ResNet(None, (), None)  # no running moments: every layer takes those of the batch
-
-
-@functools.partial(
-    jax.jit, static_argnums=3
-)  # traced once for all layers of one shape, which is most of a deep net's tracing
-def _conv_bn(params: ConvBN, x: Array, running: ConvBN | None, stride: int = 1):
-    pad = params.w.shape[0] // 2
-    return batch_norm(
-        params.bn, conv2d(x, params.w, stride=stride, padding=((pad, pad), (pad, pad))), running
-    )
-
-
-def _conv_bn_table(size: int, c_in: int, c_out: int) -> ConvBN:
-    return ConvBN(
-        w=weight(size, size, c_in, c_out),
-        bn=BatchNorm(gamma=jnp.ones(c_out), beta=jnp.zeros(c_out)),
-    )
+    y, moments = x, []
+    for i, conv in enumerate(convs):
+        y = jax.nn.relu(y) if i else y
+        strided = stride if i == len(convs) - 2 else 1
+        y, seen = conv_bn(conv, y, part(running, i), stride=strided)
+        moments.append(seen)
+    short, seen = _shortcut(shortcut, x, part(running, "shortcut"), stride, y.shape[-1])
+    return jax.nn.relu(y + short), type(params)(*moments, seen)
 
 
 def _shortcut(params: ConvBN | tuple[()], x: Array, running, stride: int, channels: int):
@@ -297,9 +289,15 @@ def _shortcut(params: ConvBN | tuple[()], x: Array, running, stride: int, channe
     to the block's shape.
     """
     if params:
-        return _conv_bn(params, x, running, stride)
+        return conv_bn(params, x, running, stride=stride)
     x = x[:, ::stride, ::stride]
     return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, channels - x.shape[-1]))), ()
+
+
+def _check_shortcut(name: str, shortcut: str) -> None:
+    if shortcut not in ("A", "B", "C"):
+        options = 'take "A" (zero padding), "B" or "C" (projections)'
+        raise ValueError(f"{name}: no shortcut {shortcut!r}; {options}")
 
 
 def _blocks_per_stage(depth: int) -> int:

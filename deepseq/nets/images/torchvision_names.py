@@ -13,6 +13,18 @@ import numpy as np
 from deepseq.nets.blocks.layers import BatchNorm, Conv, Dense, Moments
 from deepseq.nets.images import alexnet, densenet, googlenet, resnet, vgg
 
+__all__ = [
+    "BRANCHES",
+    "Entry",
+    "Names",
+    "names_of_densenet",
+    "names_of_googlenet",
+    "names_of_googlenet_batch_norm",
+    "names_of_resnet",
+    "names_of_single_tower",
+    "names_of_vgg",
+]
+
 Names = tuple[Any, Any]  # of the parameters and of the moments
 BRANCHES = (
     "branch1",

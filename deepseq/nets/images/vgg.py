@@ -18,8 +18,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.initialise import he_normal, weight
-from deepseq.nets.blocks.layers import Conv, Dense, Net, check_images, conv, dense, dropout
+from deepseq.nets.blocks.inside import Probes, probe
+from deepseq.nets.blocks.layers import Conv, Dense, check_images, dense, dropout, relu_conv
+from deepseq.nets.blocks.net import Classifier, split
 from deepseq.nets.blocks.pool import max_pool
+
+__all__ = ["CHANNELS", "DEPTHS", "SMALLEST", "VGG", "vgg"]
 
 DEPTHS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 CHANNELS = (64, 128, 256, 512, 512)
@@ -35,7 +39,7 @@ class VGG(NamedTuple):
     fc8: Dense
 
 
-def vgg(depth: int, classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Net:
+def vgg(depth: int, classes: int = 1000, image_size: int = 224, in_channels: int = 3) -> Classifier:
     """The net of 11, 13, 16 or 19 weighted layers.
 
     Args:
@@ -71,21 +75,31 @@ def vgg(depth: int, classes: int = 1000, image_size: int = 224, in_channels: int
         )
         return he_normal(key, VGG(tuple(stages), *denses))
 
-    def apply(params: VGG, x: Array, *, running=(), key: Array | None):
-        del running
+    def features(
+        params: VGG,
+        x: Array,
+        *,
+        running,
+        key: Array | None,
+        probes: Probes | None = None,
+        stages: bool = False,
+    ):
+        del running, key
         check_images("vgg", x, in_channels, SMALLEST)
-        if x.shape[1:3] != (image_size, image_size):
-            raise ValueError(
-                f"vgg: images of {x.shape[1]} x {x.shape[2]}, but it was made with"
-                f" image_size={image_size}"
-            )
-        for stage in params.stages:
+        maps = []
+        for n, stage in enumerate(params.stages):
             for layer in stage:
-                x = jax.nn.relu(conv(layer, x))
-            x = max_pool(x, 2)
-        keys = (None, None) if key is None else jax.random.split(key)
+                x = relu_conv(layer, x)
+            x = probe(probes, ("stage", n + 1), max_pool(x, 2))
+            maps.append(x)
+        return tuple(maps) if stages else x, ()
+
+    def apply(params: VGG, x: Array, *, running, key: Array | None, probes: Probes | None = None):
+        check_images("vgg", x, in_channels, SMALLEST, image_size)
+        x, _ = features(params, x, running=running, key=key, probes=probes)
+        keys = split(key, 2)
         x = dropout(0.5, keys[0], jax.nn.relu(dense(params.fc6, x.reshape(len(x), -1))))
         x = dropout(0.5, keys[1], jax.nn.relu(dense(params.fc7, x)))
         return dense(params.fc8, x), ()
 
-    return Net(init, apply)
+    return Classifier(init, apply, features)

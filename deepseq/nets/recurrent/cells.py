@@ -15,6 +15,28 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = [
+    "GATES",
+    "GRU",
+    "GRUGates",
+    "LSTM",
+    "LSTMGates",
+    "LSTMState",
+    "ProjectedLSTM",
+    "RNN",
+    "check",
+    "gru_activations",
+    "gru_cell",
+    "gru_gates",
+    "gru_update",
+    "lstm_activations",
+    "lstm_cell",
+    "lstm_gates",
+    "lstm_update",
+    "projected_lstm_cell",
+    "rnn_cell",
+]
+
 
 class RNN(NamedTuple):
     """Parameters of Elman's network."""

@@ -19,6 +19,8 @@ from deepseq.nets.recurrent import cells
 from deepseq.nets.recurrent.cells import GRU, LSTM, RNN, LSTMState
 from deepseq.nets.recurrent.unroll import sequence_shape, step_mask
 
+__all__ = ["Gates", "gru", "lstm", "rnn"]
+
 Gates = tuple[Array, ...]  # (B, H) each
 
 _IN_CACHE = 2**19  # numbers in W_x, 2 MB, up to which x W_x is best taken in the loop

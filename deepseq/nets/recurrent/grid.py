@@ -16,6 +16,19 @@ from jax import Array
 from deepseq.nets.recurrent.cells import LSTMState
 from deepseq.nets.recurrent.initialise import uniform
 
+__all__ = [
+    "Cell",
+    "GridLSTM",
+    "GridRNN",
+    "grid_lstm",
+    "grid_lstm_cell",
+    "grid_lstm_init",
+    "grid_rnn",
+    "grid_rnn_cell",
+    "grid_rnn_init",
+    "scan_grid",
+]
+
 Cell = Callable[
     [Any, Any, Any, Array], tuple[Any, Array]
 ]  # (params, state to the left, state above, x) -> (state, y)

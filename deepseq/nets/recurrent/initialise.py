@@ -8,6 +8,8 @@ from jax import Array
 
 from deepseq.nets.recurrent.cells import GRU, LSTM, RNN
 
+__all__ = ["Draw", "gru_init", "identity", "lstm_init", "orthogonal", "rnn_init", "uniform"]
+
 Draw = Callable[[Array, tuple[int, int]], Array]  # (key, shape) -> weights
 
 

@@ -4,8 +4,9 @@
 is a *layer*, ``(params, xs, carry, *, lengths) -> (carry, ys)``, of which ``bidirectional`` and
 ``stack`` make larger layers and ``divided`` one that runs on several devices."""
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,43 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
+from deepseq.nets.blocks.layers import check_rate, dropout
 from deepseq.nets.recurrent.cells import LSTMState
+from deepseq.nets.recurrent.fused import gru, lstm, rnn
+from deepseq.nets.recurrent.initialise import gru_init, lstm_init, rnn_init
 from deepseq.nets.recurrent.unroll import step_mask, unroll
 
+__all__ = [
+    "Dropout",
+    "GRU",
+    "LSTM",
+    "Layer",
+    "RNN",
+    "Recurrence",
+    "as_layer",
+    "bidirectional",
+    "divided",
+    "each_step",
+    "learned_carry",
+    "stack",
+    "whole_sequence",
+    "with_dropped_state",
+]
+
 Layer = Callable[..., tuple[Any, Array]]
-Dropout = Callable[[Array, Array], Array]  # (key, ys (T, *batch, H)) -> ys
+Dropout = Callable[[Array | None, Array], Array]  # (key, ys (T, *batch, H)) -> ys
+
+
+class Recurrence(NamedTuple):
+    """What a net of whole sequences is made of: a cell's init and its layer."""
+
+    init: Callable  # (key, input_size, hidden_size) -> params
+    layer: Layer
+
+
+RNN = Recurrence(rnn_init, rnn)
+LSTM = Recurrence(lstm_init, lstm)
+GRU = Recurrence(gru_init, gru)
 
 
 def as_layer(cell: Callable) -> Layer:
@@ -132,28 +165,15 @@ def divided(layer: Layer, mesh: Mesh | None = None) -> Layer:
 
 
 def each_step(rate: float) -> Dropout:
-    """Sets a fraction ``rate`` of all numbers to zero and scales the others by 1 / (1 - rate), anew
-    at every step.
-    """
-    return _dropout(rate, lambda ys: ys.shape)
+    """Drops a fraction ``rate`` of all numbers, anew at every step; without a key, nothing."""
+    check_rate("dropout", rate)
+    return functools.partial(dropout, rate)
 
 
 def whole_sequence(rate: float) -> Dropout:
-    """Drops the same units at every step of a sequence (Gal, Ghahramani 2016, "variational"
-    dropout).
-    """
-    return _dropout(rate, lambda ys: (1, *ys.shape[1:]))
-
-
-def _dropout(rate, shape) -> Dropout:
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: the rate is {rate}, but must be from 0 to below 1")
-
-    def drop(key, ys):
-        keep = jax.random.bernoulli(key, 1 - rate, shape(ys))
-        return jnp.where(keep, ys / (1 - rate), 0).astype(ys.dtype)
-
-    return drop
+    """Drops the same units at every step (Gal, Ghahramani 2016, "variational" dropout)."""
+    check_rate("dropout", rate)
+    return lambda key, ys: dropout(rate, key, ys, shape=(1, *ys.shape[1:]))
 
 
 def with_dropped_state(cell: Callable, keep: Array) -> Callable:

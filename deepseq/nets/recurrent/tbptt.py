@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = ["Carry", "Cell", "Gradient", "Loss", "chunk_gradient", "tbptt"]
+
 Carry = Any
 Cell = Callable[[Any, Carry, Any], tuple[Carry, Any]]
 Loss = Callable[[Any, Any], Array]  # (y, target) of one step -> scalar

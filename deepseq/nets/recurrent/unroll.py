@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+__all__ = ["Carry", "Cell", "sequence_shape", "step_mask", "unroll", "with_carries", "with_gates"]
+
 Carry = Any
 Cell = Callable[[Any, Carry, Any], tuple[Carry, Any]]  # (params, carry, x) -> (carry, y)
 

@@ -14,8 +14,28 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from deepseq.nets.blocks.layers import Dense, Net, dense
+from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.blocks.net import Net
 from deepseq.nets.recurrent.cells import LSTMState
+
+__all__ = [
+    "ABSENT",
+    "Latent",
+    "Linear",
+    "Window",
+    "counts",
+    "fit_linear",
+    "free_run",
+    "latent",
+    "log_likelihood",
+    "log_normal",
+    "predict_linear",
+    "states",
+    "table",
+    "table_log_likelihood",
+    "window",
+    "windows",
+]
 
 ABSENT = -1  # the symbol of a step before the first
 

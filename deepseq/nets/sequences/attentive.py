@@ -12,17 +12,11 @@ from deepseq.nets import recurrent
 from deepseq.nets.blocks import attention
 from deepseq.nets.blocks.embedding import look_up
 from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.blocks.net import Seq2Seq, check_sizes, split
 from deepseq.nets.recurrent.cells import gru_activations, gru_update
-from deepseq.nets.sequences.seq2seq import (
-    Seq2Seq,
-    check_batch,
-    check_sizes,
-    check_source,
-    dense_init,
-    optional,
-    split,
-    table_init,
-)
+from deepseq.nets.sequences.seq2seq import check_batch, check_source, dense_init, table_init
+
+__all__ = ["Annotations", "Attentive", "alignments", "attentive"]
 
 
 class Attentive(NamedTuple):
@@ -90,7 +84,7 @@ def attentive(
         "embedding": embedding,
     }
     check_sizes("attentive", **sizes, hidden=hidden, alignment=alignment, readout=pairs)
-    drop = optional(recurrent.each_step(dropout))
+    drop = recurrent.each_step(dropout)
     read = recurrent.bidirectional(recurrent.gru)
 
     def init(key: Array) -> Attentive:

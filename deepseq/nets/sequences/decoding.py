@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from deepseq.nets.sequences.seq2seq import Seq2Seq
+from deepseq.nets.blocks.net import Seq2Seq
+
+__all__ = ["Beam", "beam_search", "greedy"]
 
 
 class Beam(NamedTuple):

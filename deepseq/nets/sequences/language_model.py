@@ -11,7 +11,6 @@ state, ``key=None`` drops nothing.
     large()            66 022 000
 """
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,7 +20,24 @@ from jax import Array
 
 from deepseq.nets import recurrent
 from deepseq.nets.blocks.embedding import look_up
-from deepseq.nets.blocks.layers import Dense, Net, dense
+from deepseq.nets.blocks.initialise import uniform_everywhere
+from deepseq.nets.blocks.layers import Dense, dense
+from deepseq.nets.blocks.net import LanguageModel, split
+from deepseq.nets.recurrent.layers import GRU, LSTM, RNN, Recurrence
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Recurrence",
+    "RecurrentLM",
+    "Tied",
+    "language_model",
+    "large",
+    "medium",
+    "sample",
+    "small",
+]
 
 
 class Tied(NamedTuple):
@@ -30,24 +46,12 @@ class Tied(NamedTuple):
     b: Array  # (V,)
 
 
-class LanguageModel(NamedTuple):
+class RecurrentLM(NamedTuple):
     """Parameters of a language model."""
 
     embedding: Array  # (V, E)
     layers: tuple  # RNN, LSTM or GRU of each level: the lowest of E inputs, the others of H
     softmax: Dense | Tied  # (H, V) and (V,)
-
-
-class Recurrence(NamedTuple):
-    """What a language model is made of: a cell's init and the whole-sequence form of it."""
-
-    init: Callable  # (key, input_size, hidden_size) -> params
-    layer: Callable  # (params, xs, carry) -> (carry, ys)
-
-
-RNN = Recurrence(recurrent.rnn_init, recurrent.rnn)
-LSTM = Recurrence(recurrent.lstm_init, recurrent.lstm)
-GRU = Recurrence(recurrent.gru_init, recurrent.gru)
 
 
 def language_model(
@@ -59,7 +63,7 @@ def language_model(
     layers: int = 1,
     dropout: float = 0.0,
     tied: bool = False,
-) -> Net:
+) -> LanguageModel:
     """Embedding, stacked recurrent layers and a softmax, with dropout on all connections but the
     recurrent ones.
 
@@ -72,8 +76,8 @@ def language_model(
       tied: the softmax has the embedding's weights, which asks for E = H.
 
     Returns:
-      Net. The embedding is drawn from U(-1/sqrt(E), 1/sqrt(E)), softmax weights from U(-1/sqrt(H),
-      1/sqrt(H)), its bias is 0.
+      LanguageModel. The embedding is drawn from U(-1/sqrt(E), 1/sqrt(E)), softmax weights from
+      U(-1/sqrt(H), 1/sqrt(H)), its bias is 0.
 
     Raises:
       ValueError: a size below 1, a rate outside 0..1, or tied sizes that differ. ``apply``: tokens
@@ -92,7 +96,7 @@ def language_model(
     drop = recurrent.each_step(dropout)
     stacked = recurrent.stack(recurrence.layer, drop)
 
-    def init(key: Array) -> LanguageModel:
+    def init(key: Array) -> RecurrentLM:
         first, last, *keys = jax.random.split(key, layers + 2)
         sizes = [embedding] + layers * [hidden]
         levels = tuple(
@@ -101,64 +105,43 @@ def language_model(
         draw = recurrent.uniform(hidden**-0.5)
         bias = jnp.zeros(vocabulary)
         softmax = Tied(bias) if tied else Dense(draw(last, (hidden, vocabulary)), bias)
-        return LanguageModel(
+        return RecurrentLM(
             recurrent.uniform(embedding**-0.5)(first, (vocabulary, embedding)), levels, softmax
         )
 
     def apply(
-        params: LanguageModel, tokens: Array, *, carry, key: Array | None
+        params: RecurrentLM, tokens: Array, *, carry, key: Array | None
     ) -> tuple[Array, tuple]:
         xs = look_up(params.embedding, tokens, "TB")
-        keys = (None, None, None) if key is None else jax.random.split(key, 3)
-        if key is not None:
-            xs = drop(keys[0], xs)
-        carry, ys = stacked(params.layers, xs, carry, key=keys[1])
-        if key is not None:
-            ys = drop(keys[2], ys)
+        keys = split(key, 3)
+        carry, ys = stacked(params.layers, drop(keys[0], xs), carry, key=keys[1])
+        ys = drop(keys[2], ys)
         softmax = Dense(params.embedding.T, params.softmax.b) if tied else params.softmax
         return dense(softmax, ys), carry
 
-    return Net(init, apply)
+    return LanguageModel(init, apply)
 
 
-def small(vocabulary: int = 10_000) -> Net:
+def small(vocabulary: int = 10_000) -> LanguageModel:
     """The small net of Zaremba et al. 2014: two levels of 200 units, no dropout, parameters from
     U(-0.1, 0.1).
     """
     return _zaremba(vocabulary, 200, 0.0, 0.1)
 
 
-def medium(vocabulary: int = 10_000) -> Net:
+def medium(vocabulary: int = 10_000) -> LanguageModel:
     """Their medium net: two levels of 650 units, half dropped, parameters from U(-0.05, 0.05)."""
     return _zaremba(vocabulary, 650, 0.5, 0.05)
 
 
-def large(vocabulary: int = 10_000) -> Net:
+def large(vocabulary: int = 10_000) -> LanguageModel:
     """Their large net: two levels of 1500 units, 65 % dropped, parameters from U(-0.04, 0.04)."""
     return _zaremba(vocabulary, 1500, 0.65, 0.04)
 
 
-def _zaremba(vocabulary: int, units: int, dropout: float, bound: float) -> Net:
+def _zaremba(vocabulary: int, units: int, dropout: float, bound: float) -> LanguageModel:
     net = language_model(vocabulary, LSTM, embedding=units, hidden=units, layers=2, dropout=dropout)
     return net._replace(init=uniform_everywhere(net.init, bound))
-
-
-def uniform_everywhere(init: Callable, bound: float) -> Callable:
-    """The init of the same shapes that draws every parameter, biases too, from U(-bound, bound)."""
-
-    def uniform(key: Array):
-        leaves, structure = jax.tree.flatten(jax.eval_shape(init, key))
-        drawn = jax.random.uniform(
-            key, (sum(math.prod(leaf.shape) for leaf in leaves),), minval=-bound, maxval=bound
-        )
-        parts, begin = [], 0
-        for leaf in leaves:
-            end = begin + math.prod(leaf.shape)
-            parts.append(drawn[begin:end].reshape(leaf.shape))
-            begin = end
-        return jax.tree.unflatten(structure, parts)
-
-    return uniform
 
 
 def sample(

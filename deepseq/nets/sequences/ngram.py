@@ -5,13 +5,16 @@ Chen, Goodman 1999, "An empirical study of smoothing techniques for language mod
 Speech & Language 13(4). With c(h w) the count of the n-gram of a history h and a symbol w, and h'
 the history without its first symbol,
 
-    p(w | h) = (c(h w) - D(c(h w)) + p(w | h') sum_v D(c(h v))) / sum_v c(h v),     p(w | h) = p(w | h') where h is new.
+    p(w | h) = (c(h w) - D(c(h w)) + p(w | h') sum_v D(c(h v))) / sum_v c(h v),
+    p(w | h) = p(w | h') where h is new.
 
 At the highest order c counts occurrences; below it, it counts the different symbols seen before h
 w. Each order has its own discounts D(1), D(2), D(3 or more). The recursion ends in the uniform
 distribution, so every symbol has p > 0."""
 
 import numpy as np
+
+__all__ = ["FALLBACK", "discounts", "log_probabilities"]
 
 FALLBACK = (
     0.5,

@@ -2,10 +2,8 @@
 2014; Bahdanau et al. 2015).
 
 Batch-major at this interface, (B, S) and (B, T); the recurrent layers inside are time-major.
-Memories and carries are trees whose arrays have the batch first, so that a search may repeat and
-reorder their rows. ``key=None`` drops nothing."""
+"""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,25 +13,19 @@ from jax import Array
 from deepseq.nets import recurrent
 from deepseq.nets.blocks.embedding import check_ints, check_range, look_up
 from deepseq.nets.blocks.layers import Dense, dense
-from deepseq.nets.sequences.language_model import LSTM, Recurrence
+from deepseq.nets.blocks.net import Seq2Seq, check_sizes, split
+from deepseq.nets.recurrent.layers import LSTM, Recurrence
 
-
-class Seq2Seq(NamedTuple):
-    """A network that reads one sequence and writes another, as pure functions."""
-
-    init: Callable  # key -> params
-    # (params, source (B, S) ints, *, lengths (B,) or None, key) -> memory (any pytree, every leaf
-    # (B, ...))
-    encode: Callable
-    decode: (
-        Callable  # (params, memory, carry, token (B,) ints) -> (carry, logits (B, V)): a scan step
-    )
-    # (params, memory, steps) -> carry: before the first token, for at most `steps` tokens (a
-    # cache's room)
-    start: Callable
-    # (params, memory, tokens (B, T) ints, *, key) -> logits (B, T, V): those of step t are after
-    # token t
-    teach: Callable
+__all__ = [
+    "EncoderDecoder",
+    "check_batch",
+    "check_source",
+    "dense_init",
+    "encoder_decoder",
+    "reverse_rows",
+    "reversed_source",
+    "table_init",
+]
 
 
 class EncoderDecoder(NamedTuple):
@@ -83,8 +75,8 @@ def encoder_decoder(
         "embedding": embedding,
     }
     check_sizes("encoder_decoder", **sizes, hidden=hidden, layers=layers)
-    drop = optional(recurrent.each_step(dropout))
-    stacked = recurrent.stack(recurrence.layer, recurrent.each_step(dropout))
+    drop = recurrent.each_step(dropout)
+    stacked = recurrent.stack(recurrence.layer, drop)
 
     def init(key: Array) -> EncoderDecoder:
         a, b, c, *keys = jax.random.split(key, 3 + 2 * layers)
@@ -175,16 +167,6 @@ def check_batch(name: str, tokens: Array, of_memory: Array) -> None:
         )
 
 
-def optional(drop: Callable) -> Callable:
-    """The dropout that does nothing without a key."""
-    return lambda key, ys: ys if key is None else drop(key, ys)
-
-
-def split(key: Array | None, parts: int):
-    """As many keys, or as many times None."""
-    return (None,) * parts if key is None else jax.random.split(key, parts)
-
-
 def table_init(key: Array, vocabulary: int, size: int) -> Array:
     """An embedding (V, E) from U(-1/sqrt(E), 1/sqrt(E))."""
     return recurrent.uniform(size**-0.5)(key, (vocabulary, size))
@@ -193,10 +175,3 @@ def table_init(key: Array, vocabulary: int, size: int) -> Array:
 def dense_init(key: Array, inputs: int, outputs: int) -> Dense:
     """An affine map of n inputs: weights from U(-1/sqrt(n), 1/sqrt(n)), a bias of 0."""
     return Dense(recurrent.uniform(inputs**-0.5)(key, (inputs, outputs)), jnp.zeros(outputs))
-
-
-def check_sizes(name: str, **sizes: int) -> None:
-    """ValueError for a size below 1."""
-    for size, n in sizes.items():
-        if n < 1:
-            raise ValueError(f"{name}: {size} is {n}, but must be at least 1")

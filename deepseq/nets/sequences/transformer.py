@@ -4,7 +4,7 @@ arXiv 1706.03762).
 Its layers and stacks of them, which work alone too, can all be imported from here.
 
     net                                                parameters
-    transformer(37_000, bias=False)                    63 045 632   the paper's base, printed as 65 million
+    transformer(37_000, bias=False)                    63 045 632   the paper's base (65 million)
     transformer(V, norm=pre_norm), embedding aside     44 140 544
 """
 
@@ -18,30 +18,68 @@ from jax import Array
 
 from deepseq.nets.blocks import attention
 from deepseq.nets.blocks.embedding import check_ints, look_up
+from deepseq.nets.blocks.inside import Probes, look
 from deepseq.nets.blocks.layers import dropout as drop
-from deepseq.nets.blocks.transformer_layers import DecoderLayer as DecoderLayer
-from deepseq.nets.blocks.transformer_layers import EncoderLayer as EncoderLayer
-from deepseq.nets.blocks.transformer_layers import FeedForward as FeedForward
-from deepseq.nets.blocks.transformer_layers import LayerNorm as LayerNorm
-from deepseq.nets.blocks.transformer_layers import Norm as Norm
-from deepseq.nets.blocks.transformer_layers import decoder_layer as decoder_layer
-from deepseq.nets.blocks.transformer_layers import encoder_layer as encoder_layer
-from deepseq.nets.blocks.transformer_layers import feed_forward as feed_forward
-from deepseq.nets.blocks.transformer_layers import growing_layer as growing_layer
-from deepseq.nets.blocks.transformer_layers import layer_norm as layer_norm
-from deepseq.nets.blocks.transformer_layers import post_norm as post_norm
-from deepseq.nets.blocks.transformer_layers import pre_norm as pre_norm
-from deepseq.nets.blocks.transformer_stacks import Cache as Cache
-from deepseq.nets.blocks.transformer_stacks import Stack as Stack
-from deepseq.nets.blocks.transformer_stacks import check_sizes as check_sizes
-from deepseq.nets.blocks.transformer_stacks import cross_keys as cross_keys
-from deepseq.nets.blocks.transformer_stacks import decoder as decoder
-from deepseq.nets.blocks.transformer_stacks import decoder_init as decoder_init
-from deepseq.nets.blocks.transformer_stacks import empty_cache as empty_cache
-from deepseq.nets.blocks.transformer_stacks import encoder as encoder
-from deepseq.nets.blocks.transformer_stacks import encoder_init as encoder_init
-from deepseq.nets.blocks.transformer_stacks import extend as extend
-from deepseq.nets.sequences.seq2seq import Seq2Seq, check_batch, check_source, split
+from deepseq.nets.blocks.net import Seq2Seq, split
+from deepseq.nets.blocks.transformer_layers import (
+    DecoderLayer,
+    EncoderLayer,
+    FeedForward,
+    LayerNorm,
+    Norm,
+    decoder_layer,
+    encoder_layer,
+    feed_forward,
+    growing_layer,
+    layer_norm,
+    post_norm,
+    pre_norm,
+)
+from deepseq.nets.blocks.transformer_stacks import (
+    Cache,
+    Stack,
+    check_sizes,
+    cross_keys,
+    decoder,
+    decoder_init,
+    empty_cache,
+    encoder,
+    encoder_init,
+    extend,
+)
+from deepseq.nets.sequences.seq2seq import check_batch, check_source
+
+__all__ = [
+    "Cache",
+    "DecoderLayer",
+    "EncoderLayer",
+    "FeedForward",
+    "LayerNorm",
+    "Memory",
+    "Norm",
+    "Positions",
+    "Stack",
+    "Transformer",
+    "alignments",
+    "check_sizes",
+    "cross_keys",
+    "decoder",
+    "decoder_init",
+    "decoder_layer",
+    "empty_cache",
+    "encoder",
+    "encoder_init",
+    "encoder_layer",
+    "extend",
+    "feed_forward",
+    "growing_layer",
+    "layer_norm",
+    "learned",
+    "post_norm",
+    "pre_norm",
+    "sinusoidal",
+    "transformer",
+]
 
 
 class Positions(NamedTuple):
@@ -68,9 +106,10 @@ class Memory(NamedTuple):
     mask: Array | None  # (B, 1, 1, S) bool, True within a source; None where all of it counts
 
 
+# section 3.5
 sinusoidal = Positions(
     lambda key, size: (), lambda params, steps, size: attention.sinusoidal(steps, size)
-)  # section 3.5
+)
 
 
 def learned(steps: int) -> Positions:
@@ -175,23 +214,39 @@ def transformer(
         carry, x = extend(params.decoder, x, carry, memory.layers, memory.mask, **how)
         return carry, x[:, 0] @ params.embedding.T
 
-    def teach(params: Transformer, memory: Memory, tokens: Array, *, key: Array | None) -> Array:
+    def teach(
+        params: Transformer,
+        memory: Memory,
+        tokens: Array,
+        *,
+        key: Array | None,
+        probes: Probes | None = None,
+    ) -> Array:
         keys, steps = split(key, 2), tokens.shape[-1]
-        x = embed(
-            params.embedding,
-            positions.table(params.positions[1], steps, size),
-            tokens,
-            "BT",
-            keys[0],
-        )
+        where = positions.table(params.positions[1], steps, size)
+        x = embed(params.embedding, where, tokens, "BT", keys[0])
         check_batch("transformer", x, memory.layers[0][0])
-        mask = attention.causal_mask(steps)
-        x = decoder(
-            params.decoder, x, memory.layers, mask, memory.mask, key=keys[1], dropout=dropout, **how
-        )
+        masks, options = (attention.causal_mask(steps), memory.mask), how | {"dropout": dropout}
+        x = decoder(params.decoder, x, memory.layers, *masks, key=keys[1], probes=probes, **options)
         return x @ params.embedding.T
 
     return Seq2Seq(init, encode, decode, start, teach)
+
+
+def alignments(net: Seq2Seq, params: Transformer, memory: Memory, tokens: Array) -> Array:
+    """How much every head looks at step s of the source when the token after token t is written.
+
+    Args:
+      net, params, memory: a ``transformer``, and what its ``encode`` returned.
+      tokens: (B, T) ints, as for ``teach``, with its errors.
+
+    Returns:
+      (levels, B, H, T, S) float32, from the lowest level of the decoder: rows sum to 1 and are 0 in
+      the padding. Under ``jit`` it costs no backward pass.
+    """
+    seen = look(lambda probes: net.teach(params, memory, tokens, key=None, probes=probes).sum())
+    levels = range(len(params.decoder.layers))
+    return jnp.stack([seen["cross_attention", level].value for level in levels])
 
 
 def _table(key: Array, vocabulary: int, size: int) -> Array:

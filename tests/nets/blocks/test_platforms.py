@@ -25,7 +25,7 @@ from deepseq.nets.images import (
 )
 from deepseq.train.losses import cross_entropy, squared_error, with_auxiliary
 from deepseq.train.optimizers import sgd
-from deepseq.train.step import Batch, initial_state, jit_step, train_step
+from deepseq.train.step import Batch, init_state, jit_step, train_step
 
 NETS = {
     "resnet.cifar(8)": resnet.cifar(8, width=4),
@@ -65,7 +65,7 @@ OTHERS = {  # the images, and the loss where it is not the usual one
 
 def training(net, shape=(9, 9, 3), loss=cross_entropy):
     optimizer = sgd(0.1, decay=1e-4)
-    initial = initial_state(net.init, net.apply, optimizer, shape)
+    initial = init_state(net.init, net.apply, optimizer, shape)
     return initial, train_step(net.apply, optimizer, prepare=lambda key, images: images, loss=loss)
 
 

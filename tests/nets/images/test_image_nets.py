@@ -291,7 +291,7 @@ WRONG = [
         lambda: preact_resnet.cifar(21),
         r"no net has depth 21; depths are 6n \+ 2, the nearest 20 or 26",
     ),
-    (lambda: preact_resnet.cifar(20, width=0), "width 0"),
+    (lambda: preact_resnet.cifar(20, width=0), "width is 0"),
     (lambda: preact_resnet.cifar(21, bottleneck=True), r"depths are 9n \+ 2, the nearest 20 or 29"),
     (lambda: densenet.imagenet(100), "no net has depth 100; depths are 121, 161, 169, 201"),
     (lambda: densenet.cifar(41, 12), r"depth 41 and growth 12; depths are 3m \+ 4"),

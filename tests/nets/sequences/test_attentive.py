@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepseq.nets.sequences import language_model as lm
+from deepseq.nets.blocks.initialise import uniform_everywhere
 from deepseq.nets.sequences.attentive import alignments, attentive
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 SOURCE, TOKENS = RNG.integers(0, READ, (B, S)), RNG.integers(0, WRITE, (B, T))
 LENGTHS = np.array([5, 1, 3, 4])
 NET = attentive(READ, WRITE, embedding=3, hidden=4, alignment=6, readout=5)
-PARAMS = lm.uniform_everywhere(NET.init, 1.0)(jax.random.key(0))
+PARAMS = uniform_everywhere(NET.init, 1.0)(jax.random.key(0))
 
 
 def close(a, b):

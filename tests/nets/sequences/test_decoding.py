@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from deepseq.nets.blocks.net import Seq2Seq
 from deepseq.nets.sequences import decoding
-from deepseq.nets.sequences.seq2seq import Seq2Seq
 from deepseq.nets.sequences.transformer import post_norm, pre_norm, transformer
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")

@@ -12,6 +12,7 @@ import optax
 import pytest
 
 from deepseq.data import transduction
+from deepseq.nets.blocks.initialise import uniform_everywhere
 from deepseq.nets.sequences import language_model as lm
 from deepseq.nets.sequences import seq2seq
 from deepseq.nets.sequences.attentive import attentive
@@ -42,7 +43,7 @@ def close(a, b, tolerance=1e-5):
 
 def start(name, bound=1.0):
     """Parameters large enough to matter, biases too."""
-    return lm.uniform_everywhere(NETS[name].init, bound)(jax.random.key(0))
+    return uniform_everywhere(NETS[name].init, bound)(jax.random.key(0))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -11,7 +11,7 @@ import pytest
 
 from deepseq.nets.blocks import attention
 from deepseq.nets.sequences import transformer as T
-from deepseq.nets.sequences.transformer_alignments import alignments
+from deepseq.nets.sequences.transformer import alignments
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 

@@ -1,0 +1,54 @@
+"""The teaching batch: its loss and accuracy against loops, and what the padding may not do."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from deepseq.train.teaching import TeachingBatch, accuracy, teaching_loss
+
+B, T, V = 3, 5, 7
+RNG = np.random.default_rng(0)
+COUNTED = np.arange(T) < np.array([[5], [1], [3]])
+BATCH = TeachingBatch(
+    RNG.integers(0, V, (B, 4)),
+    np.array([4, 2, 1]),
+    RNG.integers(0, V, (B, T)),
+    RNG.integers(0, V, (B, T)),
+    COUNTED,
+)
+LOGITS = RNG.normal(size=(B, T, V)).astype(np.float32)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_is_the_mean_over_what_counts(smoothing):
+    total = 0.0
+    for b in range(B):
+        for t in range(T):
+            if COUNTED[b, t]:
+                z = LOGITS[b, t].astype(np.float64)
+                logs = z - np.log(np.exp(z).sum())
+                q = np.full(V, smoothing / V)
+                q[BATCH.answers[b, t]] += 1 - smoothing
+                total -= (q * logs).sum()
+    loss = jax.jit(lambda z: teaching_loss(z, BATCH, smoothing))(LOGITS)
+    chex.assert_shape(loss, ())
+    np.testing.assert_allclose(loss, total / COUNTED.sum(), rtol=1e-5)
+
+
+def test_the_padding_leaves_no_trace():
+    bad = np.where(COUNTED[..., None], LOGITS, np.nan)
+    value, gradient = jax.value_and_grad(lambda z: teaching_loss(z, BATCH))(jnp.asarray(bad))
+    clean = jax.grad(lambda z: teaching_loss(z, BATCH))(jnp.asarray(LOGITS))
+    np.testing.assert_allclose(value, teaching_loss(LOGITS, BATCH), rtol=1e-6)
+    np.testing.assert_allclose(gradient, np.where(COUNTED[..., None], clean, 0), rtol=1e-6)
+
+
+def test_accuracy_counts_answers_and_rows():
+    answers = BATCH.answers.copy()
+    assert accuracy(answers, BATCH) == {"tokens": 1.0, "whole": 1.0}
+    answers[1, 2:] += 1  # beyond its one answer
+    assert accuracy(answers, BATCH) == {"tokens": 1.0, "whole": 1.0}
+    answers[2, 0] += 1
+    assert accuracy(jnp.asarray(answers), BATCH) == {"tokens": 8 / 9, "whole": 2 / 3}
