@@ -6,7 +6,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from deepseq.lab.records import Record, Records
-from experiments.autoregression.sources import alphabet, names
+from experiments.autoregression.sources import names
 
 
 def tags(config: ConfigDict) -> list[dict]:
@@ -35,18 +35,12 @@ class Runs(Records):
         """A value of a part, seeds first."""
         return self.values(*path, part=part, of=of)
 
-    def taus(self, source: str) -> range:
-        """The windows that were fitted to a source."""
-        return range(alphabet(self.config, source)[1] + 1)
-
     def rate(self, source: str) -> np.ndarray:
         """(S,) entropy rate of a source, the middle of its bounds."""
         return self.get("table", source, "rate").mean(1)
 
     def latent(self, source: str) -> np.ndarray:
-        """(S,) loss of the recurrent net: the entropy rate and what it loses beyond the true model
-        on the same series.
-        """
+        """(S,) loss of the recurrent net: the entropy rate, and what it loses beyond the source's."""
         return self.rate(source) + self.get("latent", source, "excess")
 
     def disturbances(self, chain: str, model: str) -> dict[str, np.ndarray]:

@@ -33,8 +33,8 @@ def symbols(runs: Runs, source: str) -> dict:
     """Losses on a source, and its entropy rate."""
     losses = {"entropy rate": over_seeds(runs.rate(source))}
     forms = [form for form in ("table", "window") if runs.ended(form, source)]
-    for tau in runs.taus(source):
-        losses[f"AR({tau})"] = {"floor": runs.get("table", source, "floors")[:, tau].mean()} | {
+    for tau, floors in enumerate(runs.get("table", source, "floors").T):
+        losses[f"AR({tau})"] = {"floor": floors.mean()} | {
             form: over_seeds(runs.get(form, source, "loss")[:, tau]) for form in forms
         }
     if runs.ended("latent", source):
