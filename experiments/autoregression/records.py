@@ -40,7 +40,7 @@ class Runs(Records):
         return self.get("table", source, "rate").mean(1)
 
     def latent(self, source: str) -> np.ndarray:
-        """(S,) loss of the recurrent net: the entropy rate, and what it loses beyond the source's."""
+        """(S,) loss of the recurrent net: the entropy rate and what it loses beyond it."""
         return self.rate(source) + self.get("latent", source, "excess")
 
     def disturbances(self, chain: str, model: str) -> dict[str, np.ndarray]:
