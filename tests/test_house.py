@@ -130,6 +130,28 @@ def test_every_config_builds(path):
         module.get_config("laptpo")
 
 
+def public(path):
+    """The names that a module defines and that begin with no underscore."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [
+                name.id for t in node.targets for name in ast.walk(t) if isinstance(name, ast.Name)
+            ]
+        else:
+            names = []
+        yield from (name for name in names if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("folder", ["deepseq/data", "deepseq/train"])
+def test_all_names_what_is_public(folder):
+    for path in sorted((ROOT / folder).glob("[!_]*.py")):
+        module = importlib.import_module(f"{folder.replace('/', '.')}.{path.stem}")
+        exported = getattr(module, "__all__", None)
+        assert exported is None or exported == sorted(set(public(path))), path
+
+
 def test_no_file_is_long():
     files = [
         p for folder in (*MAY_IMPORT, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")
