@@ -67,6 +67,16 @@ def test_a_tag_may_hold_groups_and_be_no_seed(tmp_path):
     assert len(log.read(tmp_path / LOG)) == 1
 
 
+def test_a_tag_may_leave_open_what_the_record_says(tmp_path):
+    tags = [{"task": "echo", "lag": 3, "k": 1}, {"task": "echo", "lag": 3, "measured": ...}]
+    plan = [Job(tags[0], lambda session: {}), Job(tags[1], lambda session: {"measured": [1, 2]})]
+    jobs.run(plan, tmp_path)
+    records = [tags[0], tags[1] | {"measured": [1, 2]}]
+    assert log.read(tmp_path / LOG) == records
+    jobs.run(plan, tmp_path)
+    assert log.read(tmp_path / LOG) == records
+
+
 def stop(name, session):
     if name == "b":
         raise Interrupted(3, session.tag)
