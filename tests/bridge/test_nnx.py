@@ -103,6 +103,16 @@ def test_split_merge_and_plain_jit():
     assert nnx.merge(graph, state).batch_stats["started"][...] == 1
 
 
+def test_moments_that_were_brought_along():
+    params, running, _ = trained_resnet(momentum=0.8)
+    model = as_nnx(resnet_8(), IMAGES[0], rngs=nnx.Rngs(0))
+    nnx.update(model, to_variables(params, running))
+    model.eval()
+    expected = resnet_8().apply(params, IMAGES[0], running=running, key=None)[0]
+    np.testing.assert_allclose(model(IMAGES[0]), expected, atol=1e-5)
+    assert model.batch_stats["started"][...] == 1
+
+
 def test_a_net_without_norms():
     net, images = lenet.zip_codes(), IMAGES[0].reshape(3, 16, 16, 1)
     for inputs in ((), (images,)):
