@@ -113,11 +113,7 @@ def drops(function: Callable, params: Any, args: tuple) -> bool:
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     trace = jax.make_jaxpr(function)(*shapes, **absences(function) | {"key": key}).jaxpr
-    needed = {id(variable) for variable in trace.outvars}
-    for equation in reversed(trace.eqns):
-        if needed & {id(variable) for variable in equation.outvars}:
-            needed |= {id(variable) for variable in equation.invars}
-    return id(trace.invars[-1]) in needed
+    return _needed(trace, [True] * len(trace.outvars))[-1]
 
 
 def takes(function: Callable, keyword: str) -> bool:
@@ -143,3 +139,17 @@ def _averaged(stats: Stats, moments: Any, momentum: float) -> dict[str, Any]:
 def _moment_shapes(function: Callable, params: Any, args: tuple) -> Any:
     """Of one batch; traced once for inputs of one shape."""
     return jax.eval_shape(function, params, *args, **absences(function))[1]
+
+
+def _needed(trace: Any, outputs: list[bool]) -> list[bool]:
+    """Which inputs of a jaxpr these of its outputs depend on, also through jitted functions."""
+    needed = {id(v) for v, wanted in zip(trace.outvars, outputs, strict=True) if wanted}
+    for equation in reversed(trace.eqns):
+        wanted = [id(v) in needed for v in equation.outvars]
+        if not any(wanted):
+            continue
+        inputs = [True] * len(equation.invars)
+        if equation.primitive.name in ("jit", "pjit"):
+            inputs = _needed(equation.params["jaxpr"].jaxpr, wanted)
+        needed |= {id(v) for v, is_input in zip(equation.invars, inputs, strict=True) if is_input}
+    return [id(v) in needed for v in trace.invars]
