@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -14,27 +15,32 @@ from deepseq.lab import workdir
 from deepseq.train import log
 
 ROOT = Path(__file__).resolve().parents[1]
+BLOCKS, RECURRENT = "deepseq.nets.blocks", "deepseq.nets.recurrent"
 MAY_IMPORT = {
-    "deepseq/nets": {"jax", "chex", "deepseq.nets", "deepseq._lazy"},
+    "deepseq/nets/blocks": {"jax", "chex", BLOCKS},
+    "deepseq/nets/recurrent": {"jax", "chex", BLOCKS, RECURRENT},
+    "deepseq/nets/images": {"jax", "chex", BLOCKS, "deepseq.nets.images"},
+    "deepseq/nets/sequences": {"jax", "chex", BLOCKS, RECURRENT, "deepseq.nets.sequences"},
     "deepseq/data": {"sklearn", "pooch", "tokenizers", "deepseq.data"},
     "deepseq/train": {"jax", "optax", "flax", "orbax", "chex", "safetensors", "deepseq.train"},
+    "deepseq/lab": {"deepseq.lab", "deepseq.train", "deepseq.data.source", "jax", "absl", "rich"}
+    | {"matplotlib", "jinja2", "scipy", "ml_collections"},
+    "deepseq/bridge": {"deepseq.nets", "deepseq.bridge", "jax", "flax"},
     "configs": {"ml_collections"},
-    "experiments": (
-        {
-            "deepseq",
-            "experiments",
-            "jax",
-            "jaxlib",
-            "optax",
-            "absl",
-            "rich",
-            "matplotlib",
-            "jinja2",
-            "scipy",
-        }
-        | {"ml_collections", "sacrebleu"}
-    ),
+    "experiments": {"deepseq", "experiments", "jax", "jaxlib", "optax", "matplotlib", "jinja2"}
+    | {"ml_collections", "sacrebleu", "flax"},
 }
+# inside a folder a variant may import its parent, and nothing else of it
+PARENTS = {
+    "deepseq/nets/images": {"googlenet_batch_norm": {"googlenet"}, "torchvision_names": None},
+    "deepseq/nets/sequences": {
+        "seq2seq": set(),
+        "attentive": {"seq2seq"},
+        "transformer": {"seq2seq"},
+        "decoding": set(),
+    },
+}
+STUDIES = sorted(path.stem for path in (ROOT / "configs").glob("[!_]*.py"))
 EVERYWHERE = set(sys.stdlib_module_names) | {"numpy"}
 
 
@@ -64,9 +70,45 @@ def test_import_rule(folder):
     assert not wrong
 
 
+@pytest.mark.parametrize("folder", PARENTS)
+def test_nets_stand_on_blocks_and_on_their_parents(folder):
+    package = folder.replace("/", ".") + "."
+    for path in sorted((ROOT / folder).glob("[!_]*.py")):
+        parents = PARENTS[folder].get(path.stem, set())
+        siblings = {n.removeprefix(package).split(".")[0] for n in imports(path) if package in n}
+        assert parents is None or siblings <= parents, path
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_imports_no_other(study):
+    for path in sorted((ROOT / "experiments" / study).glob("*.py")):
+        others = [n for n in imports(path) if n.startswith("experiments.")]
+        assert all(n.startswith(f"experiments.{study}.") for n in others), path
+
+
+def functions(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def test_no_function_of_a_study_is_long():
+    files = sorted((ROOT / "experiments").rglob("*.py"))
+    long = [(p.parent.name, p.stem, f, n) for p in files for f, n in functions(p) if n >= 60]
+    assert not long
+
+
+def test_nothing_cites_lines_that_are_not_here():
+    """The notes are no part of the repository: a claim is cited by its id."""
+    folders = ("deepseq", "experiments", "configs", "tests", "benchmarks", "docs")
+    files = [p for folder in folders for p in (ROOT / folder).rglob("*.py")]
+    cited = re.compile(r"\bF[0-4]:\d+-\d+|notes F\d")
+    assert not [str(p) for p in files if cited.search(p.read_text(encoding="utf-8"))]
+
+
 def test_import_rule_notices_a_stranger():
-    assert not allowed("torch", MAY_IMPORT["deepseq/nets"])
-    assert not allowed("deepseq.train.loop", MAY_IMPORT["deepseq/nets"])
+    assert not allowed("torch", MAY_IMPORT["deepseq/nets/images"])
+    assert not allowed("deepseq.train.loop", MAY_IMPORT["deepseq/nets/blocks"])
     assert not allowed("numpyro", MAY_IMPORT["deepseq/data"])
 
 
@@ -86,6 +128,28 @@ def test_every_config_builds(path):
     assert module.get_config().tier == "laptop"
     with pytest.raises(ValueError, match="smoke, laptop, paper"):
         module.get_config("laptpo")
+
+
+def public(path):
+    """The names that a module defines and that begin with no underscore."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [
+                name.id for t in node.targets for name in ast.walk(t) if isinstance(name, ast.Name)
+            ]
+        else:
+            names = []
+        yield from (name for name in names if not name.startswith("_"))
+
+
+@pytest.mark.parametrize("folder", ["deepseq/data", "deepseq/train"])
+def test_all_names_what_is_public(folder):
+    for path in sorted((ROOT / folder).glob("[!_]*.py")):
+        module = importlib.import_module(f"{folder.replace('/', '.')}.{path.stem}")
+        exported = getattr(module, "__all__", None)
+        assert exported is None or exported == sorted(set(public(path))), path
 
 
 def test_no_file_is_long():

@@ -6,6 +6,8 @@ Drawn for this project; the paper's figure 3 has its own, of all printable chara
 
 import numpy as np
 
+__all__ = ["DRAWN", "digits"]
+
 DRAWN = """
 ..###.. ...#... .#####. .#####. ....##. ####### ..####. ####### .#####. .#####.
 .#...#. ..##... ##...## ##...## ...###. ##..... .##.... ##...## ##...## ##...##

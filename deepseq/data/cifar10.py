@@ -23,6 +23,8 @@ from deepseq.data.source import (
     read,
 )
 
+__all__ = ["ARCHIVE", "ARCHIVE_MD5", "FOLDER", "MD5", "RECORD", "RECORDS", "URLS", "load"]
+
 FOLDER = "cifar-10-batches-bin"
 ARCHIVE, ARCHIVE_MD5 = "cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
 URLS = (

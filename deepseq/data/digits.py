@@ -10,6 +10,8 @@ import numpy as np
 
 from deepseq.data.source import Images, Splits, hold_out, pixel_mean
 
+__all__ = ["TEST_PER_CLASS", "load"]
+
 TEST_PER_CLASS = 36
 
 

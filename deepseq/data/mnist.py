@@ -11,6 +11,8 @@ import numpy as np
 
 from deepseq.data.source import DataError, Images, Splits, data_dir, fetch, hold_out, pixel_mean
 
+__all__ = ["FILES", "FOLDER", "MIRRORS", "load"]
+
 FOLDER = "mnist"
 FILES = {  # shape, and the md5 of the unpacked file: packed anew it would be other bytes
     "train-images-idx3-ubyte": ((60_000, 28, 28), "6bbc9ace898e44ae57da46a324031adb"),

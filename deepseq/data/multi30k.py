@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from deepseq.data.source import DataError, data_dir, fetch, read
 
+__all__ = ["FILES", "FOLDER", "MIRRORS", "OFFICIAL", "PARTS", "Parallel", "Sentences", "load"]
+
 FOLDER, OFFICIAL = "multi30k", "data/task1/raw"
 PARTS = ("train", "val", "test_2016_flickr")
 FILES = {  # bytes and md5

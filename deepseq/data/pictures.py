@@ -11,6 +11,8 @@ import numpy as np
 
 from deepseq.data.source import DataError
 
+__all__ = ["LUMA", "Picture", "temple"]
+
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in ITU-R BT.601
 
 

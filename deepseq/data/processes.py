@@ -11,6 +11,34 @@ from typing import NamedTuple
 
 import numpy as np
 
+__all__ = [
+    "Gaussian",
+    "Rng",
+    "Source",
+    "autocovariance",
+    "best_linear",
+    "conditional_entropy",
+    "covariance",
+    "cross_entropy",
+    "delayed_copy",
+    "entropy_bounds",
+    "even",
+    "forecast_errors",
+    "forecast_floor",
+    "forecasts",
+    "from_reflections",
+    "hidden",
+    "joint",
+    "log_conditionals",
+    "log_densities",
+    "markov",
+    "normal_entropy",
+    "random_table",
+    "sample",
+    "sample_gaussian",
+    "stationary",
+]
+
 Rng = np.random.Generator
 
 
@@ -46,12 +74,9 @@ def markov(table: np.ndarray) -> Source:
 
 
 def random_table(rng: Rng, symbols: int, order: int, concentration: float) -> np.ndarray:
-    """Independent Dirichlet draws for every past: (K,) * (order + 1); a low concentration makes a
-    chain less random.
-    """
-    return rng.dirichlet(np.full(symbols, concentration), symbols**order).reshape(
-        (symbols,) * (order + 1)
-    )
+    """Dirichlet draws for every past, (K,) * (order + 1); less random at a low concentration."""
+    rows = rng.dirichlet(np.full(symbols, concentration), symbols**order)
+    return rows.reshape((symbols,) * (order + 1))
 
 
 def delayed_copy(lag: int, flip: float) -> Source:
@@ -75,9 +100,7 @@ def even(stop: float) -> Source:
 
 
 def hidden(stay: float, clear: float) -> Source:
-    """Two states that persist with probability ``stay``, each shown rightly with probability
-    ``clear``.
-    """
+    """Two states that persist with probability ``stay``, shown rightly with ``clear``."""
     change = np.array([[stay, 1 - stay], [1 - stay, stay]])
     shows = np.array([[clear, 1 - clear], [1 - clear, clear]])  # (S, K)
     return Source(np.einsum("sx,st->xst", shows, change))
@@ -92,11 +115,8 @@ def stationary(source: Source) -> np.ndarray:
 
 def joint(source: Source, length: int) -> np.ndarray:
     """p(x_1, ..., x_length) of the stationary source, enumerated: (K,) * length."""
-    return (
-        _forward(source, stationary(source)[None], length)
-        .sum(-1)
-        .reshape((len(source.moves),) * length)
-    )
+    words = _forward(source, stationary(source)[None], length).sum(-1)
+    return words.reshape((len(source.moves),) * length)
 
 
 def conditional_entropy(source: Source, tau: int) -> float:
@@ -159,9 +179,7 @@ def log_conditionals(source: Source, xs: np.ndarray) -> np.ndarray:
 
 
 def from_reflections(reflections, variance: float = 1.0) -> Gaussian:
-    """The AR(p) of given partial autocorrelations, stationary where each is in (-1, 1) (Durbin
-    1960).
-    """
+    """The AR(p) of partial autocorrelations in (-1, 1), which is stationary (Durbin 1960)."""
     if not all(-1 < kappa < 1 for kappa in reflections):
         raise ValueError(f"from_reflections: {tuple(reflections)} must lie between -1 and 1")
     weights = np.zeros(0)
@@ -229,15 +247,10 @@ def forecast_errors(
     """
     tau, (rows, biases) = len(weights), forecasts(weights, bias, horizon)
     gamma, known = autocovariance(process, horizon + tau), covariance(process, tau)
-    return (
-        np.array(
-            [
-                gamma[0] - 2 * row @ gamma[k : k + tau] + row @ known @ row
-                for k, row in enumerate(rows, 1)
-            ]
-        )
-        + biases**2
-    )
+    errors = [
+        gamma[0] - 2 * row @ gamma[k : k + tau] + row @ known @ row for k, row in enumerate(rows, 1)
+    ]
+    return np.array(errors) + biases**2
 
 
 def forecast_floor(process: Gaussian, horizon: int) -> np.ndarray:

@@ -11,6 +11,8 @@ from pathlib import Path
 from deepseq.data.source import data_dir, fetch, read
 from deepseq.data.text import Corpus, by_count, encode, pieces
 
+__all__ = ["FILES", "FOLDER", "MIRRORS", "OFFICIAL", "load"]
+
 FOLDER, OFFICIAL = "ptb", "simple-examples/data"
 FILES = {  # bytes and md5
     "ptb.train.txt": (5_101_618, "f26c4b92c5fdc7b3f8c7cdcb991d8420"),

@@ -10,6 +10,18 @@ from typing import NamedTuple
 import numpy as np
 import pooch
 
+__all__ = [
+    "DISK_FULL",
+    "DataError",
+    "Images",
+    "Splits",
+    "data_dir",
+    "fetch",
+    "hold_out",
+    "pixel_mean",
+    "read",
+]
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -13,6 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from deepseq.data.transduction import CONTENT
 
+__all__ = ["LEAST", "Subwords"]
+
 LEAST = CONTENT + 256
 
 

@@ -10,6 +10,28 @@ from typing import NamedTuple
 
 import numpy as np
 
+__all__ = [
+    "ADDING_BASELINE",
+    "Adding",
+    "BLANK",
+    "COPIED",
+    "Copy",
+    "DELIMITER",
+    "ECHO_BASELINE",
+    "Echo",
+    "ORDER_BASELINE",
+    "ORDER_CLASSES",
+    "ORDER_SYMBOLS",
+    "Order",
+    "Rng",
+    "SYMBOLS",
+    "adding",
+    "copy",
+    "copy_baseline",
+    "echo",
+    "order",
+]
+
 COPIED, SYMBOLS, BLANK, DELIMITER = (
     10,
     8,

@@ -13,6 +13,20 @@ import numpy as np
 
 from deepseq.data.source import DataError
 
+__all__ = [
+    "Corpus",
+    "EOS",
+    "UNK",
+    "by_count",
+    "columns",
+    "decode",
+    "encode",
+    "from_file",
+    "load",
+    "load_distinct",
+    "pieces",
+]
+
 EOS, UNK = (
     "<eos>",
     "<unk>",

@@ -11,6 +11,38 @@ from typing import NamedTuple
 
 import numpy as np
 
+__all__ = [
+    "BEGIN",
+    "CHARACTERS",
+    "CONTENT",
+    "Days",
+    "END",
+    "FIRST_DAY",
+    "FORMATS",
+    "LAST_DAY",
+    "LETTERS",
+    "LONGEST_DATE",
+    "Labelled",
+    "MARKS",
+    "MONTHS",
+    "PADDING",
+    "Pairs",
+    "ROMAN",
+    "Rng",
+    "Tagged",
+    "WEEKDAYS",
+    "WRITTEN",
+    "dates",
+    "decode",
+    "encode",
+    "held_out_days",
+    "parity",
+    "reversal",
+    "tagging",
+    "tagging_chance",
+    "written_digits",
+]
+
 PADDING, BEGIN, END, CONTENT = 0, 1, 2, 3
 MARKS = ("<pad>", "<begin>", "<end>")
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from deepseq.data.source import DataError, Images, Splits, data_dir, fetch
 
+__all__ = ["FILES", "FOLDER", "MIRRORS", "load"]
+
 FOLDER = "usps"
 FILES = {  # images, and the sha256 of digits and values in thousandths
     "zip.train.gz": (7291, "74a5585991da3675aa6077b06413513d5a4bc12176b01607b5919e914ab50a5a"),

@@ -1,7 +1,8 @@
 """How a study runs: a plan of jobs, of which those that the log holds already are not done again.
 
-A job is known by its tag, which all its records carry. Its last record ends it: one without a
-"step", or with "final". Whatever is killed in between begins again, or from its last checkpoint.
+A job is known by its tag, which all its records carry; a value of ``...`` in it stands for whatever
+the record will have there. Its last record ends it: one without a "step", or with "final". Whatever
+is killed in between begins again, or from its last checkpoint.
 """
 
 import contextlib
@@ -161,10 +162,13 @@ def _tick_share(tick: progress.Tick, label: str, before: float, cost: float, sha
 
 def _label(tag: Mapping[str, Any]) -> str:
     """A tag for people: "plain-20, seed 0"."""
+    tag = {key: key if value is ... else value for key, value in tag.items()}
     named = (
-        f"{key} {value}" if isinstance(value, int) else str(value) for key, value in tag.items()
+        f"{key} {value}" if isinstance(value, int) else str(value)
+        for key, value in tag.items()
+        if value not in (None, "")
     )
-    return ", ".join(filter(None, named))
+    return ", ".join(named)
 
 
 def finished(records: Sequence[Record], tag: Mapping[str, Any]) -> bool:
@@ -174,7 +178,9 @@ def finished(records: Sequence[Record], tag: Mapping[str, Any]) -> bool:
 
 def carries(record: Record, tag: Mapping[str, Any]) -> bool:
     """Whether a record is of the job with this tag."""
-    return all(key in record and record[key] == value for key, value in tag.items())
+    return all(
+        key in record and (value is ... or record[key] == value) for key, value in tag.items()
+    )
 
 
 def checkpoint_path(workdir: Path, tag: Mapping[str, Any]) -> Path:

@@ -109,6 +109,30 @@ def label_ends(ax: Axes, ends: Ends, *, apart: float = 0.055, size: float = 9) -
         )
 
 
+def note(
+    ax: Axes,
+    text: str,
+    place: tuple[float, float],
+    colour: str,
+    offset: tuple[float, float] = (4, 4),
+    size: float = 9,
+    **more: Any,
+) -> None:
+    """Text beside a point of the data, so many points to the right and above; ``more`` as ha."""
+    style = {"textcoords": "offset points", "color": colour, "fontsize": size, **more}
+    ax.annotate(text, place, xytext=offset, **style)
+
+
+def dots(ax: Axes, place: float, values: np.ndarray, colour: str, *, upright: bool = False) -> None:
+    """One dot for each seed (S,) and a bar at their mean, in the row, or column, at ``place``."""
+    for at, style in (
+        (values, {"marker": "o", "markersize": 4, "alpha": 0.5}),
+        ([values.mean()], {"marker": "_" if upright else "|", "markersize": 14, "mew": 2.5}),
+    ):
+        x, y = at, np.full(len(at), place)
+        ax.plot(*((y, x) if upright else (x, y)), color=colour, linestyle="none", **style)
+
+
 def over(seeds: Sequence[int], spread: str = "deviation") -> str:
     """For a caption: "mean of 5 seeds, band: one standard deviation", or "one seed"."""
     if len(seeds) == 1:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from typing import Any
 
 from deepseq.train.allocator import keep_freed_memory
+from deepseq.train.checkpoints import quiet_orbax
 from deepseq.train.loop import Interrupted
 
 WAIT = 0.2  # seconds between looks at whether to stop
@@ -72,6 +73,7 @@ def _begin(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_outlive_nobody, args=(parent,), daemon=True).start()
     keep_freed_memory()
+    quiet_orbax()
 
 
 def _outlive_nobody(parent: int) -> None:

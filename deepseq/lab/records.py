@@ -38,7 +38,8 @@ class Records:
         for n, tag in enumerate(self.tags):
             for record in self.all:
                 if carries(record, tag) and (not self._seeded or "seed" in record):
-                    self._by_tag.setdefault((n, record.get("seed", 0)), []).append(record)
+                    seed = record["seed"] if self._seeded else 0
+                    self._by_tag.setdefault((n, seed), []).append(record)
         self.seeds = [s for s in asked if all(self._end(n, s) for n in range(len(self.tags)))]
 
     def has(self, **tag: Any) -> bool:

@@ -40,13 +40,8 @@ def write(
       OSError: a drawing cannot be read or the report not be written.
     """
     title, *explanation = inspect.cleandoc(question).split("\n\n")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"number": number, "interval": interval, "listed": _listed}
-    html = environment.from_string(
-        Path(__file__).with_name("report.html.j2").read_text(encoding="utf-8")
-    ).render(
+    html = render(
+        Path(__file__).with_name("report.html.j2"),
         title=" ".join(title.split()),
         # an indented paragraph is a table or a listing: its line breaks are kept
         explanation=[
@@ -60,13 +55,22 @@ def write(
         comparison=result["comparison"],
         deviations=result["deviations"],
         figures=[
-            (_data_uri(drawing), caption or name) for name, (drawing, caption) in figures.items()
+            (data_uri(drawing), caption or name) for name, (drawing, caption) in figures.items()
         ],
         facts=_facts(result),
         command=command(result),
         badges={HOLDS: "✓", REFUTED: "✕", UNDECIDED: "?"},
     )
     workdir.write(path, html.encode())
+
+
+def render(template: Path, **values: object) -> str:
+    """A page of HTML from a Jinja template, which has the filters number, interval and listed."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": number, "interval": interval, "listed": _listed}
+    return environment.from_string(template.read_text(encoding="utf-8")).render(values)
 
 
 def verdict_markdown(result: Mapping) -> str:
@@ -188,7 +192,7 @@ def _facts(result: Mapping) -> dict[str, str]:
     return {LABELS.get(key, key[:1].upper() + key[1:]): value for key, value in facts.items()}
 
 
-def _data_uri(drawing: str | Path) -> str:
+def data_uri(drawing: str | Path) -> str:
     """A drawing as a data URI: inside an image its ids cannot meet those of the other figures."""
     content, kind = drawing, "svg+xml"
     if isinstance(drawing, Path):

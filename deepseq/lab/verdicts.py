@@ -130,10 +130,11 @@ def mean_interval(samples: Sequence[float], level: float = 0.95) -> Interval | N
 
 
 def over_seeds(values: Sequence[float] | np.ndarray) -> dict[str, Any]:
-    """{"mean", "interval", "by_seed"} of a metric (S,); the mean of no seed is None."""
+    """{"mean", "interval", "by_seed"} of a metric (S,); both None unless all are finite."""
     values = np.asarray(values, float)
-    mean = float(values.mean()) if len(values) else None
-    return {"mean": mean, "interval": mean_interval(values), "by_seed": values.tolist()}
+    known = len(values) and np.isfinite(values).all()
+    mean, interval = (float(values.mean()), mean_interval(values)) if known else (None, None)
+    return {"mean": mean, "interval": interval, "by_seed": values.tolist()}
 
 
 def compare(

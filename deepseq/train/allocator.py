@@ -7,6 +7,8 @@ to the kernel, which must then fault every page in again: a fifth of a convoluti
 import ctypes
 import sys
 
+__all__ = ["keep_freed_memory"]
+
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # glibc's malloc.h
 
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = ["Crops", "crop_flip", "draw", "normalise", "pad_crop_flip"]
+
 
 class Crops(NamedTuple):
     """How each image of a batch is cropped and flipped."""

@@ -18,6 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from jax import Array
+
+__all__ = ["CheckpointError", "Checkpoints", "quiet_orbax"]
 
 _DIGESTS = "sha256.json"  # of a checkpoint's files: {path in the checkpoint: sha256}
 _STATE = "default"  # where orbax keeps the one item of a checkpoint
@@ -53,7 +56,7 @@ def _not_a_task_of_orbax(record: logging.LogRecord) -> bool:
 
 @functools.cache  # once in a process
 def quiet_orbax() -> None:
-    """Silences what orbax says of itself in this process, for a command that tells errors in a line.
+    """Silences what orbax says of itself in this process, for a command with errors of one line.
 
     It logs through absl. And when one array of a checkpoint cannot be written, it ends its event
     loop and leaves the other arrays' tasks: each of those then fails to report there, or fails
@@ -235,7 +238,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _place(value: np.ndarray, like: jax.Array) -> jax.Array:
+def _place(value: np.ndarray, like: Array) -> Array:
     """On the devices of ``like``, in a buffer of its own; uncommitted if it is, or jit would
     compile a second time.
     """

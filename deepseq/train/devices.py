@@ -9,9 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-Step = Callable[[Any, Any], tuple[Any, dict[str, jax.Array]]]
+__all__ = ["Step", "data_parallel", "on_first"]
+
+Step = Callable[[Any, Any], tuple[Any, dict[str, Array]]]
 
 
 def data_parallel(step: Step, *, axis: int = 0) -> Step:
@@ -37,7 +40,7 @@ def data_parallel(step: Step, *, axis: int = 0) -> Step:
     jitted = jax.jit(step, donate_argnums=0, out_shardings=everywhere)
 
     def sharding(leaf) -> NamedSharding:
-        key = isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        key = isinstance(leaf, Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
         return (
             everywhere
             if key or np.ndim(leaf) <= axis or np.shape(leaf)[axis] % len(devices)

@@ -15,6 +15,17 @@ from jax import Array
 from deepseq.train.losses import cross_entropy
 from deepseq.train.stream import Gradient
 
+__all__ = [
+    "Apply",
+    "Chunk",
+    "chunk_gradient",
+    "chunks",
+    "evaluate",
+    "steps_per_epoch",
+    "surprise",
+    "zero_carry",
+]
+
 Apply = Callable[
     ..., tuple[Array, Any]
 ]  # (params, tokens (T, B), *, carry, key) -> (logits (T, B, V), carry)

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["matches", "read", "sync", "truncate", "write"]
+
 _NOT_FINITE = ("nan", "inf", "-inf")
 
 

@@ -12,12 +12,15 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from deepseq.train import log as metrics_log
 from deepseq.train.checkpoints import CheckpointError, Checkpoints
 from deepseq.train.devices import on_first
 from deepseq.train.state import State
 from deepseq.train.step import Batch
+
+__all__ = ["Diverged", "Interrupted", "fit", "interruption", "train_in_chunks"]
 
 # steps the host may queue before it waits: enough to keep the device busy, few enough to stop at
 # once
@@ -45,7 +48,7 @@ class Interrupted(Exception):
 
 
 def fit(
-    step: Callable[[State, Batch], tuple[State, dict[str, jax.Array]]],
+    step: Callable[[State, Batch], tuple[State, dict[str, Array]]],
     state: State,
     batches: Callable[[int], Batch],
     *,
@@ -104,7 +107,7 @@ def fit(
     _rewind(log, tag, start)
     tick(start)
 
-    pending: list[dict[str, jax.Array]] = []
+    pending: list[dict[str, Array]] = []
     for done in range(start + 1, steps + 1):
         if stopping():
             checkpoints.wait()
@@ -213,7 +216,7 @@ def _rewind(log: Path, tag: dict[str, Any], step: int) -> None:
     )
 
 
-def _means(metrics: list[dict[str, jax.Array]]) -> dict[str, float]:
+def _means(metrics: list[dict[str, Array]]) -> dict[str, float]:
     fetched = jax.device_get(metrics)
     return {
         name: float(np.mean([m[name] for m in fetched], dtype=np.float64)) for name in fetched[0]

@@ -7,6 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = [
+    "cross_entropy",
+    "misclassified",
+    "smoothed_cross_entropy",
+    "squared_error",
+    "with_auxiliary",
+]
+
 
 def cross_entropy(logits: Array, labels: Array) -> Array:
     """-log softmax(z)_y in nats and float32: logits z (B, K), labels y (B,) in 0..K-1 -> (B,).

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+__all__ = ["noam", "sgd", "step_decay"]
+
 
 def sgd(
     schedule: optax.ScalarOrSchedule, *, momentum: float = 0.9, decay: float = 0.0

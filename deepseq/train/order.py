@@ -10,6 +10,8 @@ from jax import Array
 
 from deepseq.train.step import Batch
 
+__all__ = ["batches", "permutation"]
+
 
 def batches(images: Array, labels: Array, key: Array, batch_size: int) -> Callable[[int], Batch]:
     """The batches of a run as a pure function of the step.

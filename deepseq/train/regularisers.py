@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jax import Array
 
+__all__ = ["error_growth"]
+
 
 def error_growth(
     wh: Array, slopes: Array, errors: Array, *, vanished: float = 1e-10

@@ -17,6 +17,8 @@ from jax import Array
 
 from deepseq.train.state import State
 
+__all__ = ["Gradient", "Loss", "Step", "clipped", "ended", "gradient_step", "sequence_step"]
+
 Loss = Callable[
     [Any, Any], tuple[Array, dict[str, Array]]
 ]  # (params, batch) -> (scalar, further metrics)

@@ -1,4 +1,4 @@
-"""What a train step changes, as ``flax.struct`` dataclasses: plain arrays, donated and stored whole.
+"""What a train step changes: ``flax.struct`` dataclasses of arrays, donated and stored whole.
 
 ``state.replace(params=...)`` gives a changed copy. What a stream or a study carries beside the
 parameters extends ``State`` by a field.

@@ -15,6 +15,8 @@ from deepseq.train import state as states
 from deepseq.train.losses import cross_entropy, misclassified
 from deepseq.train.state import TrainState
 
+__all__ = ["Batch", "Prepare", "evaluate", "init_state", "jit_step", "train_step"]
+
 Prepare = Callable[
     [Array | None, Array], Array
 ]  # (key, pixels) -> float images; key=None means no augmentation

@@ -10,6 +10,8 @@ from jax import Array
 
 from deepseq.train.state import StreamState
 
+__all__ = ["Gradient", "stream_step"]
+
 # (params, carry, chunk) -> ((loss, carry), direction)
 Gradient = Callable[[Any, Any, Any], tuple[tuple[Array, Any], Any]]
 

@@ -10,10 +10,9 @@ source, which are chains of no finite order, and a Gaussian autoregression.
 The same models then meet series that were trimmed, omitted from and permuted; a net of the current
 step alone meets a delayed echo; and predictions are fed back in place of values, whose error has a
 closed form. Last, the past of a pixel is to its left and above it: a recurrence in two dimensions
-is compared with one along the raster and with windows, at equal parameters."""
+is compared with one along the raster and with windows, at equal parameters.
+"""
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -21,222 +20,109 @@ import numpy as np
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from deepseq.data.source import DataError
-from deepseq.lab import progress
-from deepseq.lab.command_line import UsageError, choose, require
-from deepseq.train import log
-from deepseq.train.loop import interruption
+from deepseq.lab import rules
+from deepseq.lab.command_line import UsageError
+from deepseq.lab.jobs import Job, Session
+from deepseq.nets.blocks.net import parameters
 from experiments.autoregression import pixels, reals, symbols
-from experiments.autoregression.figures import draw as draw
-from experiments.autoregression.summary import summarize as summarize
+from experiments.autoregression.figures import draw
+from experiments.autoregression.records import tags
+from experiments.autoregression.summary import summarize
 from experiments.autoregression.training import CELLS
 
-COSTS = {
-    "table": 1,
-    "window": 2,
-    "latent": 6,
-    "linear": 1,
-    "real latent": 6,
-    "echo": 8,
-    "chain rule": 2,
-    "pixels": 12,
-}
+__all__ = ["draw", "plan", "summarize"]
+
 MOST_WORDS = 2**21  # that are enumerated
-Part = tuple[str, str]  # what is done, and with which source or model
+PARTS = {  # cost, and what is done with the source or by the model that the tag names
+    "chain rule": (2, lambda config, of, session: symbols.chain_rule(config)),
+    "table": (1, lambda config, of, session: symbols.tables(config, of)),
+    "window": (2, symbols.windows),
+    "latent": (6, symbols.latent),
+    "linear": (1, lambda config, of, session: reals.linear(config)),
+    "real latent": (6, lambda config, of, session: reals.latent(config, session)),
+    "echo": (8, lambda config, of, session: reals.echo(config, session)),
+    "pixels": (12, pixels.fit),
+}
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
-    """Fits every model to every source and logs to ``workdir``/metrics.jsonl; continues where an
-    earlier run stopped.
+def plan(config: ConfigDict, workdir: Path) -> list[Job]:
+    """Every part, for all seeds at once; UsageError for a config that cannot be.
 
-    A part is logged when it has ended, in the order of ``plan``; one cut off begins again, so the
-    log ends the same.
-
-    Raises:
-      UsageError: the config names a cell or model that does not exist, or numbers that do not fit
-        together.
-      Interrupted, OSError: as for ``deepseq.train.loop.fit``. What diverges is recorded, nothing
-        more.
+    The jobs raise Interrupted and OSError. What diverges is recorded, nothing more.
     """
-    parts = plan(config)
-    config = FrozenConfigDict(config)
-    metrics = workdir / "metrics.jsonl"
-    logged = {(record["part"], record["of"]) for record in log.read(metrics)}
-    done, total = 0, sum(COSTS[part] for part, _ in parts)
-    get_program = functools.cache(lambda kind, *sizes: kind(config, *sizes))
-    with interruption() as stopping, progress.bar(total) as tick:
-        for part, of in parts:
-            tick(done, f"{part} {of}".strip())
-            if (part, of) not in logged:
-                log.write(
-                    metrics,
-                    {
-                        "part": part,
-                        "of": of,
-                        **_rounded(_do(config, part, of, get_program, stopping)),
-                    },
-                )
-            done += COSTS[part]
-            tick(done, f"{part} {of}".strip())
+    del workdir
+    check(config)
+    frozen = FrozenConfigDict(config)  # programs and sources are kept by it
+
+    def work(session: Session) -> dict:
+        _, measure = PARTS[session.tag["part"]]
+        return rounded(measure(frozen, session.tag["of"], session))
+
+    return [Job(tag, work, PARTS[tag["part"]][0]) for tag in tags(config)]
 
 
-def plan(config: ConfigDict) -> list[Part]:
-    """Every part in the order of the log; UsageError for a config that cannot be."""
-    _check(config)
-    names = symbols.names(config)
-    parts = [("chain rule", "")] + [
-        (part, name) for part in ("table", "window", "latent") for name in names
-    ]
-    parts += [("linear", ""), ("real latent", ""), ("echo", "")]
-    return parts + [("pixels", arm) for arm in config.pixels.arms]
+def rounded(record: dict) -> dict:
+    """Floats to seven digits, which is what float32 holds."""
 
+    def seven(a: np.ndarray) -> list | float:
+        return [seven(part) for part in a] if a.ndim else float(f"{a:.7g}")
 
-def _do(
-    config: FrozenConfigDict,
-    part: str,
-    of: str,
-    get_program: Callable,
-    stopping: Callable[[], bool],
-) -> dict:
-    if part == "chain rule":
-        return symbols.chain_rule(config)
-    if part == "table":
-        return symbols.tables(config, of)
-    if part == "window":
-        return symbols.windows(
-            config, of, get_program(symbols.window_program, *symbols.alphabet(config, of)), stopping
-        )
-    if part == "latent":
-        return symbols.latent(
-            config,
-            of,
-            get_program(symbols.latent_program, symbols.alphabet(config, of)[0]),
-            stopping,
-        )
-    if part == "pixels":
-        return pixels.train(config, of, stopping)
-    return {
-        "linear": lambda: reals.linear(config),
-        "real latent": lambda: reals.latent(config, stopping),
-        "echo": lambda: reals.echo(config, stopping),
-    }[part]()
-
-
-def _rounded(record: dict) -> dict:
-    """Arrays of floats to seven digits, which is what float32 holds."""
     return jax.tree.map(
-        lambda a: _seven(np.asarray(a)) if np.asarray(a).dtype.kind == "f" else a, record
+        lambda a: seven(np.asarray(a)) if np.asarray(a).dtype.kind == "f" else a, record
     )
 
 
-def _seven(a: np.ndarray) -> list | float:
-    if a.ndim:
-        return [_seven(part) for part in a]
-    return float(f"{a:.7g}")
-
-
-def _check(config: ConfigDict) -> None:
-    choose("latent.cell", config.latent.cell, tuple(CELLS))
-    for arm in config.pixels.arms:
-        choose("pixels.arms", arm, tuple(pixels.ARMS))
-    chain, bits, real, size, measure = (
-        config.chain,
-        config.bits,
-        config.real,
-        config.series,
-        config.measure,
+def check(config: ConfigDict) -> None:
+    """UsageError for the first key of the config that cannot be used."""
+    rules.choose(config, tuple(CELLS), "latent.cell")
+    rules.choose(config, tuple(pixels.ARMS), "pixels.arms")
+    rules.check(
+        config,
+        rules.at_least(2, "chain.symbols", "real.horizon", "series.count"),
+        rules.increasing("chain.orders", least=1),
+        rules.above(0, "chain.concentration", "measure.margin", "measure.share"),
+        rules.between(1, 10, "bits.lag"),
+        rules.between(config.bits.lag + 1, 12, "bits.longest"),
+        rules.share("bits.stop", "bits.stay", "bits.clear", "measure.solved"),
+        rules.at_least(1, "echo.lag", "measure.every", "measure.piece"),
+        rules.at_least(1, "window.hidden", "latent.hidden", "latent.batch_size"),
+        rules.at_least(1, "pixels.batch_size", "pixels.validation", "pixels.samples"),
+        rules.above(0, "window.rate", "latent.rate", "pixels.rate"),
+        rules.multiple("window.updates", "latent.updates", "pixels.updates", of="measure.every"),
+        *(rules.that(*row) for row in _conditions(config)),
     )
-    longest = max(chain.longest, bits.longest, real.longest)
-    highest = max(chain.orders, default=0)
-    least = max(longest + real.horizon, config.echo.lag, measure.piece, symbols.DECODED * bits.lag)
-    rules = [
-        ("chain.symbols", chain.symbols >= 2, "at least 2"),
-        ("chain.orders", _increasing(chain.orders, 1), "increasing, from 1 on"),
-        ("chain.concentration", chain.concentration > 0, "above 0"),
-        ("chain.longest", chain.longest > highest, f"above the highest of chain.orders, {highest}"),
-        (
-            "chain.longest",
-            chain.symbols ** (chain.longest + highest + 1) <= MOST_WORDS,
-            "less; too many words to enumerate",
-        ),
-        ("bits.lag", 1 <= bits.lag <= 10, "from 1 to 10"),
-        ("bits.flip", 0 < bits.flip < 0.5, "between 0 and 0.5"),
-        ("bits.stop", 0 < bits.stop < 1, "between 0 and 1"),
-        ("bits.stay", 0 < bits.stay < 1, "between 0 and 1"),
-        ("bits.clear", 0 < bits.clear < 1, "between 0 and 1"),
-        (
-            "bits.longest",
-            bits.lag < bits.longest <= 12,
-            f"above bits.lag={bits.lag}, and at most 12",
-        ),
-        (
-            "real.reflections",
-            _inside(real.reflections),
-            "one or more numbers between -1 and 1, the last of them not 0",
-        ),
-        (
-            "real.longest",
-            real.longest > len(real.reflections),
-            f"above the order, {len(real.reflections)}",
-        ),
-        ("real.horizon", real.horizon >= 2, "at least 2"),
-        ("echo.lag", config.echo.lag >= 1, "at least 1"),
-        (
-            "series.steps",
-            size.steps > least,
-            f"above {least}, for all lags, horizons and pieces to fit in",
-        ),
-        ("series.count", size.count >= 2, "at least 2"),
-        (
-            "table.prior",
-            config.table.prior > 0,
-            "above 0, or what was never seen would cost an infinite loss",
-        ),
-        ("measure.every", measure.every >= 1, "at least 1"),
-        ("measure.piece", measure.piece >= 1, "at least 1"),
-        (
-            "measure.omit",
-            0 < measure.omit < 1 and 0 < round(measure.omit * size.steps) < size.steps,
-            f"between 0 and 1, and so that one of {size.steps} symbols is omitted and one kept",
-        ),
-        ("measure.margin", measure.margin > 0, "above 0"),
-        ("measure.share", measure.share > 0, "above 0"),
-        ("measure.solved", 0 < measure.solved < 1, "between 0 and 1"),
-        ("measure.decoded", 0.5 < measure.decoded <= 1, "above 0.5, at most 1"),
-        (
-            "pixels.arms",
-            len(set(config.pixels.arms)) == len(config.pixels.arms),
-            "different models",
-        ),
-        ("pixels.validation", config.pixels.validation >= 1, "at least 1"),
-        ("pixels.samples", config.pixels.samples >= 1, "at least 1"),
-    ]
-    for group in ("window", "latent", "pixels"):
-        own = config[group]
-        fits = measure.every >= 1 and own.updates >= 1 and own.updates % measure.every == 0
-        rules += [
-            (f"{group}.rate", own.rate > 0, "above 0"),
-            (f"{group}.updates", fits, f"a positive multiple of measure.every={measure.every}"),
-            (f"{group}.batch_size", own.get("batch_size", 1) >= 1, "at least 1"),
-            (f"{group}.hidden", own.get("hidden", 1) >= 1, "at least 1"),
-        ]
-    require(config, rules)
-    for arm in config.pixels.arms:
-        if pixels.width(arm, config.pixels.parameters) < 1:
-            raise UsageError(
-                f"--config.pixels.parameters={config.pixels.parameters} is less than one unit of"
-                f" the model {arm!r} has; give at least {pixels.count(arm, 1)}"
-            )
     try:
         pixels.images(config)
     except DataError as error:
-        raise UsageError(
-            f"--config.pixels.validation={config.pixels.validation}: {error}"
-        ) from error
+        held = config.pixels.validation
+        raise UsageError(f"--config.pixels.validation={held}: {error}") from error
 
 
-def _increasing(values: tuple[int, ...], least: int) -> bool:
-    return bool(values) and list(values) == sorted(set(values)) and min(values) >= least
-
-
-def _inside(values: tuple[float, ...]) -> bool:
-    return bool(values) and all(-1 < value < 1 for value in values) and values[-1] != 0
+def _conditions(config: ConfigDict) -> list[tuple[str, bool, str]]:
+    """What is asked of one key alone, or beside others: (key, whether it is met, in words)."""
+    chain, bits, real, measure = config.chain, config.bits, config.real, config.measure
+    highest, order = max(chain.orders, default=0), len(real.reflections)
+    words = chain.symbols ** (chain.longest + highest + 1)
+    inside = all(-1 < value < 1 for value in real.reflections)
+    steps, longest = config.series.steps, max(chain.longest, bits.longest, real.longest)
+    least = max(longest + real.horizon, config.echo.lag, measure.piece, symbols.DECODED * bits.lag)
+    some = 0 < measure.omit < 1 and 0 < round(measure.omit * steps) < steps
+    arms, size = config.pixels.arms, config.pixels.parameters
+    units = {arm: parameters(pixels.model(arm, 1)) for arm in arms}
+    return [
+        ("chain.longest", chain.longest > highest, f"above the highest of chain.orders, {highest}"),
+        ("chain.longest", words <= MOST_WORDS, "less; too many words to enumerate"),
+        ("bits.flip", 0 < bits.flip < 0.5, "between 0 and 0.5"),
+        ("real.reflections", inside and order > 0, "one or more numbers between -1 and 1"),
+        ("real.reflections", real.reflections[-1:] != (0,), "such that the last is not 0"),
+        ("real.longest", real.longest > order, f"above the order, {order}"),
+        ("series.steps", steps > least, f"above {least}, for all lags, horizons and pieces to fit"),
+        ("table.prior", config.table.prior > 0, "above 0, or the unseen has an infinite loss"),
+        ("measure.omit", some, f"such that of {steps} symbols one is omitted and one kept"),
+        ("measure.decoded", 0.5 < measure.decoded <= 1, "above 0.5, at most 1"),
+        ("pixels.arms", len(set(arms)) == len(arms), "different models"),
+        *(
+            ("pixels.parameters", size >= unit, f"at least {unit}, one unit of the model {arm!r}")
+            for arm, unit in units.items()
+        ),
+    ]

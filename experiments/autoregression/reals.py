@@ -1,74 +1,55 @@
-"""The real-valued part of the autoregression study: linear and recurrent models of a Gaussian
-AR(p), and the delayed echo.
-"""
+"""Real numbers in the autoregression study: models of a Gaussian AR(p), and the delayed echo."""
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
+from ml_collections import FrozenConfigDict
 
 from deepseq.data import processes, tasks
+from deepseq.lab.jobs import Session
 from deepseq.nets.blocks.layers import Dense, dense
 from deepseq.nets.recurrent import unroll, with_carries
 from deepseq.nets.sequences import ar
 from experiments.autoregression.training import CELLS, columns, program, train
 
 
-def process(config: ConfigDict) -> processes.Gaussian:
+def process(config: FrozenConfigDict) -> processes.Gaussian:
     """The Gaussian AR(p), the same for every seed."""
     return processes.from_reflections(config.real.reflections)
 
 
-def series(config: ConfigDict, part: int) -> np.ndarray:
+def series(config: FrozenConfigDict, part: int) -> np.ndarray:
     """Training (part 0) or test series (part 1) of every seed: (S, T, N) float32."""
-    own, size = process(config), config.series
+    true, size = process(config), config.series
     rngs = [np.random.default_rng((seed, 50, part)) for seed in config.seeds]
-    return np.stack([processes.sample_gaussian(own, rng, size.steps, size.count) for rng in rngs])
+    return np.stack([processes.sample_gaussian(true, rng, size.steps, size.count) for rng in rngs])
 
 
-def linear(config: ConfigDict) -> dict:
-    """Exact floors, exact expected losses of the fitted AR(tau), (S, tau), and their exact errors
-    on feeding back, (S, K).
-    """
-    own, real, xs = process(config), config.real, series(config, 0)
-    floors = [
-        processes.normal_entropy(processes.best_linear(own, tau)[1])
-        for tau in range(real.longest + 1)
-    ]
-    losses, errors = [], {}
-    every = jax.jit(jax.vmap(lambda x: [ar.fit_linear(x, tau) for tau in range(real.longest + 1)]))(
-        xs
-    )
-    for tau, fitted in enumerate(jax.tree.map(np.float64, every)):
+def linear(config: FrozenConfigDict) -> dict:
+    """Floors, losses of the fitted AR(tau), (S, tau), and errors fed back, (S, K), all exact."""
+    true, horizon, taus = process(config), config.real.horizon, range(config.real.longest + 1)
+    fit = jax.jit(jax.vmap(lambda xs: [ar.fit_linear(xs, tau) for tau in taus]))
+    losses, errors = [], []
+    for fitted in jax.tree.map(np.float64, fit(series(config, 0))):
         rows = list(zip(*fitted, strict=True))
-        errors[tau] = np.stack(
-            [processes.forecast_errors(own, w, b, real.horizon) for w, b, _ in rows]
-        )
-        losses.append(
-            [
-                0.5 * (np.log(2 * np.pi * v) + e[0] / v)
-                for (*_, v), e in zip(rows, errors[tau], strict=True)
-            ]
-        )
-    kept = {str(tau): errors[tau] for tau in (1, len(real.reflections))}
+        errors.append([processes.forecast_errors(true, w, b, horizon) for w, b, _ in rows])
+        pairs = [(v, error[0]) for (*_, v), error in zip(rows, errors[-1], strict=True)]
+        losses.append([0.5 * (np.log(2 * np.pi * v) + error / v) for v, error in pairs])
     return {
-        "floors": floors,
+        "floors": [processes.normal_entropy(processes.best_linear(true, tau)[1]) for tau in taus],
         "loss": np.array(losses).T,
-        "errors": kept,
-        "error_floor": processes.forecast_floor(own, real.horizon),
+        "errors": {str(tau): np.stack(errors[tau]) for tau in (1, len(config.real.reflections))},
+        "error_floor": processes.forecast_floor(true, horizon),
     }
 
 
-def latent(config: ConfigDict, stopping: Callable[[], bool]) -> dict:
-    """A recurrent net with normal noise: its loss beyond the true model's, and its error when
-    predictions are fed back.
-    """
-    own, longest = config.latent, config.real.longest
-    cell = CELLS[own.cell]
-    net = ar.latent(lambda key: cell.init(key, 1, own.hidden), cell.layer, own.hidden, 1)
+def latent(config: FrozenConfigDict, session: Session) -> dict:
+    """A recurrent net with normal noise: its loss beyond the true model's, its error fed back."""
+    settings, longest = config.latent, config.real.longest
+    cell, hidden = CELLS[settings.cell], settings.hidden
+    net = ar.latent(lambda key: cell.init(key, 1, hidden), cell.layer, hidden, 1)
 
     def predict(params, xs):
         return net.apply(params, xs[..., None], carry=None)[0][..., 0]
@@ -76,28 +57,26 @@ def latent(config: ConfigDict, stopping: Callable[[], bool]) -> dict:
     def loss(params, xs):
         return jnp.mean((predict(params, xs) - xs) ** 2)
 
-    settings = {"rate": own.rate, "updates": own.updates, "every": config.measure.every}
-    trained = program(net.init, loss, columns(own.batch_size), **settings)
+    draw = columns(settings.batch_size)
+    trained = program(net.init, loss, draw, settings, config.measure.every)
     known, test = series(config, 0), series(config, 1)
-    params, seen = train(trained, config.seeds, known, stopping, {"source": "Gaussian"})
+    params, record = train(trained, config.seeds, known, session)
 
     @jax.jit
     @jax.vmap
-    def judge(params, known, test):
+    def log_densities(params, known, test):
         variance = jnp.mean((known - predict(params, known))[longest:] ** 2)
         return ar.log_normal(test, predict(params, test), variance)
 
-    logs = np.float64(judge(params, known, test))
+    logs = np.float64(log_densities(params, known, test))
     true = np.stack([processes.log_densities(process(config), xs) for xs in test])
     excess = (true - logs)[:, longest:].mean((1, 2))
-    return {"excess": excess, "error_excess": _fed_back(config, params, test), **seen}
+    return record | {"excess": excess, "error_excess": fed_back(config, params, test)}
 
 
-def _fed_back(config: ConfigDict, params, test: np.ndarray) -> np.ndarray:
-    """(S, K) squared error of a recurrent net that feeds itself, minus that of the best forecast on
-    the same series.
-    """
-    cell, (longest, horizon) = CELLS[config.latent.cell], (config.real.longest, config.real.horizon)
+def fed_back(config: FrozenConfigDict, params, test: np.ndarray) -> np.ndarray:
+    """(S, K) squared error of a net that feeds itself, minus that of the best forecast."""
+    cell, longest, horizon = CELLS[config.latent.cell], config.real.longest, config.real.horizon
     origins = test.shape[1] - horizon - longest
 
     def step(params, carry, x):
@@ -111,43 +90,43 @@ def _fed_back(config: ConfigDict, params, test: np.ndarray) -> np.ndarray:
         carries = unroll(with_carries(cell.step), params.cell, zero, xs[..., None])[1][0]
         last = jax.tree.map(lambda c: c[longest - 1 :][:origins], carries)
         flat = jax.tree.map(lambda c: c.reshape(-1, c.shape[-1]), last)
-        hidden = flat.h if hasattr(flat, "h") else flat
-        first = dense(params.readout, hidden)[:, 0]
+        first = dense(params.readout, getattr(flat, "h", flat))[:, 0]
         ahead = ar.free_run(functools.partial(step, params), flat, first, horizon)
         return ahead.reshape(horizon, origins, xs.shape[1])
 
-    said, own, found = np.asarray(run(params, test)), process(config), []
-    rows, _ = processes.forecasts(own.weights, 0.0, horizon)
-    for series_, ahead in zip(test, said, strict=True):
-        past = np.asarray(ar.windows(series_, len(own.weights)))[longest:][:origins]
+    weights = process(config).weights
+    rows, _ = processes.forecasts(weights, 0.0, horizon)
+    excess = []
+    for xs, ahead in zip(test, np.asarray(run(params, test)), strict=True):
+        past = np.asarray(ar.windows(xs, len(weights)))[longest:][:origins]
         best = np.einsum("kp,tbp->ktb", rows, past)
-        true = np.stack([series_[longest + k :][:origins] for k in range(horizon)])
-        found.append(((true - ahead) ** 2 - (true - best) ** 2).mean((1, 2)))
-    return np.stack(found)
+        true = np.stack([xs[longest + k :][:origins] for k in range(horizon)])
+        excess.append(((true - ahead) ** 2 - (true - best) ** 2).mean((1, 2)))
+    return np.stack(excess)
 
 
-def echo(config: ConfigDict, stopping: Callable[[], bool]) -> dict:
-    """The delayed echo by a net of the current bit, its expected loss exact, and by a recurrent net
-    on fresh series: (S,) each.
+def echoes(config: FrozenConfigDict, part: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bits and what is to be said of them, of every seed: (S, T, N) each."""
+    size, lag = config.series, config.echo.lag
+    rngs = [np.random.default_rng((seed, 60, part)) for seed in config.seeds]
+    drawn = [tasks.echo(rng, size.count, size.steps, lag)[:2] for rng in rngs]
+    return tuple(map(np.stack, zip(*drawn, strict=True)))
 
-    Both have the same width, batches and updates.
+
+def echo(config: FrozenConfigDict, session: Session) -> dict:
+    """The delayed echo by nets of the same width, batches and updates: (S,) losses.
+
+    That of the net of the current bit is exact, that of the recurrent net is on fresh series.
     """
-    own, size, lag = config.latent, config.series, config.echo.lag
-    cell = CELLS[own.cell]
-    drawn = [
-        [
-            tasks.echo(np.random.default_rng((seed, 60, part)), size.count, size.steps, lag)[:2]
-            for seed in config.seeds
-        ]
-        for part in (0, 1)
-    ]
-    known, test = (jax.tree.map(lambda *a: np.stack(a), *part) for part in drawn)
-    mlp = ar.window(2, 1, own.hidden)
+    settings, lag = config.latent, config.echo.lag
+    cell, hidden = CELLS[settings.cell], settings.hidden
+    known, test = echoes(config, 0), echoes(config, 1)
+    mlp = ar.window(2, 1, hidden)
 
     def init(key):
         inside, out = jax.random.split(key)
-        w = jax.random.normal(out, (own.hidden, 2)) * own.hidden**-0.5
-        return ar.Latent(cell.init(inside, 1, own.hidden), Dense(w, jnp.zeros(2)))
+        w = jax.random.normal(out, (hidden, 2)) * hidden**-0.5
+        return ar.Latent(cell.init(inside, 1, hidden), Dense(w, jnp.zeros(2)))
 
     def recurrent(params, xs):
         return dense(params.readout, cell.layer(params.cell, xs)[1])
@@ -159,16 +138,16 @@ def echo(config: ConfigDict, stopping: Callable[[], bool]) -> dict:
         xs, targets = batch
         return -ar.log_likelihood(net(params, xs), targets)[lag:].mean()
 
-    settings = {"rate": own.rate, "updates": own.updates, "every": config.measure.every}
-    record = {"lag": lag, "baseline": tasks.ECHO_BASELINE}
-    for name, start, net in (("MLP", mlp.init, feed_forward), ("RNN", init, recurrent)):
-        trained = program(start, functools.partial(loss, net), columns(own.batch_size), **settings)
-        params, seen = train(trained, config.seeds, known, stopping, {"task": "echo"})
+    record, draw = {"lag": lag, "baseline": tasks.ECHO_BASELINE}, columns(settings.batch_size)
+    for name, net_init, net in (("MLP", mlp.init, feed_forward), ("RNN", init, recurrent)):
+        net_loss = functools.partial(loss, net)
+        trained = program(net_init, net_loss, draw, settings, config.measure.every)
+        params, trace = train(trained, config.seeds, known, session)
         if name == "MLP":  # both bits, each answer as likely as the other
             record[name] = -jax.vmap(
                 lambda p: jax.nn.log_softmax(mlp.apply(p, jnp.array([[0], [1]]))).mean()
             )(params)
         else:
-            record[name] = jax.jit(jax.vmap(functools.partial(loss, recurrent)))(params, test)
-        record[f"{name} curve"], record[f"{name} finite"] = seen["curve"], seen["finite"]
+            record[name] = jax.jit(jax.vmap(net_loss))(params, test)
+        record |= {f"{name} {key}": value for key, value in trace.items()}
     return record

@@ -1,118 +1,87 @@
-"""From the log of the autoregression study to its numbers, verdicts and deviations."""
+"""The autoregression study's numbers, verdicts and deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from deepseq.lab.verdicts import mean_interval
-from experiments.autoregression import claims as chains
-from experiments.autoregression import claims_latent as latent
-from experiments.autoregression import claims_more as more
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import deviations, over_seeds
+from experiments.autoregression.claims import claims
 from experiments.autoregression.records import Runs
 
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts and deviations, from its log alone; claims whose parts are not
-    all there are left out.
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts and deviations, from its log alone.
+
+    Claims whose parts are not all there are left out.
     """
     runs = Runs(config, records)
-    rows = [row(config, runs) for row in (*chains.CLAIMS, *latent.CLAIMS, *more.CLAIMS)]
     return {
         "metrics": {
-            "nats": {
-                source: _source(runs, source)
-                for source in runs.sources
-                if runs.has("table", source)
-            },
-            "Gaussian, nats": _real(runs),
-            "bits per pixel": {
-                arm: (
-                    {key: runs.record("pixels", arm)[key] for key in ("hidden", "parameters")}
-                    | _over_seeds(runs.bits(arm))
-                )
-                for arm in runs.arms()
-            },
+            "nats": {one: symbols(runs, one) for one in runs.sources if runs.ended("table", one)},
+            "Gaussian, nats": reals(runs) if runs.ended("linear") else {},
+            "bits per pixel": {arm: pixels(runs, arm) for arm in runs.arms()},
             "trainings that were not finite": runs.unfinite(),
         },
-        "claims": [row for row in rows if row is not None],
+        "claims": claims(config, runs),
         "comparison": [],
-        "deviations": _deviations(config),
+        "deviations": departures(config),
     }
 
 
-def _source(runs: Runs, source: str) -> dict:
-    found = {"entropy rate": _over_seeds(runs.rate(source))}
-    for tau in runs.taus(source):
-        found[f"AR({tau})"] = {"floor": float(runs.floors(source)[:, tau].mean())} | {
-            form: _over_seeds(runs.windows(source, form)[:, tau])
-            for form in ("table", "window")
-            if runs.has(form, source)
+def symbols(runs: Runs, source: str) -> dict:
+    """Losses on a source, and its entropy rate."""
+    losses = {"entropy rate": over_seeds(runs.rate(source))}
+    forms = [form for form in ("table", "window") if runs.ended(form, source)]
+    for tau, floors in enumerate(runs.get("table", source, "floors").T):
+        losses[f"AR({tau})"] = {"floor": floors.mean()} | {
+            form: over_seeds(runs.get(form, source, "loss")[:, tau]) for form in forms
         }
-    if runs.has("latent", source):
-        found["recurrent net"] = _over_seeds(runs.latent(source))
-    return found
+    if runs.ended("latent", source):
+        losses["recurrent net"] = over_seeds(runs.latent(source))
+    return losses
 
 
-def _real(runs: Runs) -> dict:
-    if not runs.has("linear"):
-        return {}
-    floors, losses = runs.record("linear")["floors"], runs.get("linear", "", "loss")
-    found = {
-        f"AR({tau})": {"floor": floor} | _over_seeds(losses[:, tau])
-        for tau, floor in enumerate(floors)
-    }
-    if runs.has("real latent"):
-        found["recurrent net"] = _over_seeds(
-            floors[runs.order] + runs.get("real latent", "", "excess")
-        )
-    return found
+def reals(runs: Runs) -> dict:
+    """Losses on the Gaussian series."""
+    floors, losses = (runs.get("linear", "", key) for key in ("floors", "loss"))
+    rows = {f"AR({n})": {"floor": f} | over_seeds(losses[:, n]) for n, f in enumerate(floors)}
+    if runs.ended("real latent"):
+        excess = runs.get("real latent", "", "excess")
+        rows["recurrent net"] = over_seeds(floors[runs.order] + excess)
+    return rows
 
 
-def _over_seeds(values: np.ndarray) -> dict:
-    return {
-        "mean": float(values.mean()),
-        "interval": mean_interval(values),
-        "by_seed": values.tolist(),
-    }
+def pixels(runs: Runs, arm: str) -> dict:
+    """Size and loss of a model of images."""
+    sizes = {key: runs.end(part="pixels", of=arm)[key] for key in ("hidden", "parameters")}
+    return sizes | over_seeds(runs.get("pixels", arm, "bits"))
 
 
-def _deviations(config: ConfigDict) -> list[dict]:
-    return [
-        {
-            "paper": "AR(tau) by maximum likelihood",
-            "here": (
-                f"tables add {config.table.prior:g} to every count; linear models and nets are"
-                " plain maximum likelihood"
-            ),
-            "reason": (
-                "one window that was never seen would make a plain table's loss infinite"
-                " (Krichevsky, Trofimov 1981)"
-            ),
-        },
-        {
-            "paper": "an entropy rate in closed form",
-            "here": "of the hidden Markov source, the middle of two exact bounds",
-            "reason": "none is known; the bounds differ by less than any margin here",
-        },
-        {
-            "paper": (
-                "Graves et al. 2007: LSTM with peepholes, four directions, classification of pixels"
-            ),
-            "here": (
-                "one direction, no peepholes, p(pixel | left and above), on scikit-learn's digits"
-                " of 8x8 pixels and 17 levels"
-            ),
-            "reason": (
-                "a model that generates may not see what comes after; the digits come with the"
-                " package"
-            ),
-        },
-        {
-            "paper": "a recurrence alone",
-            "here": "every model of pixels is told the row and column of the pixel it predicts",
-            "reason": (
-                "along the raster a net would have to count columns, which is not the question"
-            ),
-        },
-    ]
+def departures(config: ConfigDict) -> list[dict]:
+    """What is done otherwise than in the sources."""
+    return deviations(
+        (
+            "AR(tau) by maximum likelihood",
+            f"tables add {config.table.prior:g} to every count; linear models and nets are plain"
+            " maximum likelihood",
+            "one window that was never seen would make a plain table's loss infinite (Krichevsky,"
+            " Trofimov 1981)",
+        ),
+        (
+            "an entropy rate in closed form",
+            "of the hidden Markov source, the middle of two exact bounds",
+            "none is known; the bounds differ by less than any margin here",
+        ),
+        (
+            "Graves et al. 2007: LSTM with peepholes, four directions, classification of pixels",
+            "one direction, no peepholes, p(pixel | left and above), on scikit-learn's digits of"
+            " 8x8 pixels and 17 levels",
+            "a model that generates may not see what comes after; the digits come with the package",
+        ),
+        (
+            "a recurrence alone",
+            "every model of pixels is told the row and column of the pixel it predicts",
+            "along the raster a net would have to count columns, which is not the question",
+        ),
+    )

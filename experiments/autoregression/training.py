@@ -1,8 +1,7 @@
-"""How the nets of the autoregression study are trained: Adam, clipped, its rate falling to zero;
-all runs side by side.
-"""
+"""Training in the autoregression study: Adam, clipped, its rate falling to 0, runs side by side."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from ml_collections import ConfigDict
 
+from deepseq.lab.jobs import Session
 from deepseq.nets import recurrent as R
-from deepseq.train.loop import Interrupted
+from deepseq.train.loop import train_in_chunks
 from deepseq.train.sequences import clipped, sequence_step
 from deepseq.train.state import init_state
 
@@ -28,18 +29,16 @@ class Cell(NamedTuple):
 
 
 CELLS = {
-    "rnn": Cell(
-        lambda key, d, h: R.rnn_init(key, d, h, recurrence=R.orthogonal()), R.rnn, R.rnn_cell
-    ),
+    "rnn": Cell(partial(R.rnn_init, recurrence=R.orthogonal()), R.rnn, R.rnn_cell),
     "gru": Cell(R.gru_init, R.gru, R.gru_cell),
-    "lstm": Cell(lambda key, d, h: R.lstm_init(key, d, h, forget_bias=1.0), R.lstm, R.lstm_cell),
+    "lstm": Cell(partial(R.lstm_init, forget_bias=1.0), R.lstm, R.lstm_cell),
 }
 
 
 class Program(NamedTuple):
     """A training, compiled once for all data of one shape."""
 
-    begin: Callable  # seeds (S,) -> states
+    init: Callable  # seeds (S,) -> states
     advance: Callable  # (states, seeds, data) -> (states, losses (S, every), finite (S, every))
     every: int
     updates: int
@@ -49,9 +48,7 @@ def program(
     init: Callable,
     loss: Callable[[Any, Any], Array],
     draw: Callable[[Array, Any], Any],
-    *,
-    rate: float,
-    updates: int,
+    settings: ConfigDict,
     every: int,
     data_axis: int | None = 0,
 ) -> Program:
@@ -61,13 +58,15 @@ def program(
       init: key -> params.
       loss: (params, batch) -> mean loss.
       draw: (key, data) -> batch; the key depends on seed and update alone.
-      rate, updates, every: of Adam at first, of all updates, and of one call.
+      settings: ``rate`` of Adam at first, and number of ``updates``.
+      every: updates of one call.
       data_axis: of the runs in the data; None where all share it.
     """
-    optimizer = clipped(optax.adam(optax.cosine_decay_schedule(rate, updates)), THRESHOLD)
+    schedule = optax.cosine_decay_schedule(settings.rate, settings.updates)
+    optimizer = clipped(optax.adam(schedule), THRESHOLD)
     step = sequence_step(lambda params, batch: (loss(params, batch), {}), optimizer)
 
-    def begin(seed):
+    def first_state(seed):
         return init_state(init(jax.random.key(seed)), optimizer)
 
     def advance(state, seed, data):
@@ -79,42 +78,35 @@ def program(
 
         return jax.lax.scan(update, state, length=every)
 
-    return Program(
-        jax.jit(jax.vmap(begin)),
-        jax.jit(jax.vmap(advance, (0, 0, data_axis)), donate_argnums=0),
-        every,
-        updates,
-    )
-
-
-def training(
-    own: Program, seeds: Sequence[int], data: Any, stopping: Callable[[], bool], tag: dict
-) -> Iterator[tuple[Any, np.ndarray, np.ndarray]]:
-    """Yields (params, mean losses (S,) of the last ``every`` updates, whether all was finite (S,))
-    until the end.
-
-    Raises:
-      Interrupted: ``stopping`` said so.
-    """
-    seeds = jnp.asarray(seeds, jnp.uint32)
-    states = own.begin(seeds)
-    data = jax.device_put(data)
-    for done in range(0, own.updates, own.every):
-        if stopping():
-            raise Interrupted(done, tag)
-        states, (losses, finite) = own.advance(states, seeds, data)
-        yield states.params, np.asarray(losses).mean(1), np.asarray(finite).all(1)
+    advance = jax.jit(jax.vmap(advance, (0, 0, data_axis)), donate_argnums=0)
+    return Program(jax.jit(jax.vmap(first_state)), advance, every, settings.updates)
 
 
 def train(
-    own: Program, seeds: Sequence[int], data: Any, stopping: Callable[[], bool], tag: dict
-) -> tuple[Any, dict]:
-    """The last parameters and {"curve": (S, N), "finite": (S,)} of a training."""
-    curve, every_finite = [], []
-    for params, losses, finite in training(own, seeds, data, stopping, tag):  # noqa: B007 the last parameters are kept
-        curve.append(losses)
-        every_finite.append(finite)
-    return params, {"curve": np.stack(curve, 1), "finite": np.all(every_finite, 0)}
+    program: Program,
+    seeds: Sequence[int],
+    data: Any,
+    session: Session,
+    observe: Callable[[Any], None] = lambda params: None,
+) -> tuple[Any, dict[str, np.ndarray]]:
+    """The last parameters, and {"curve": (S, N), "finite": (S,)}: mean losses of each call, and
+    whether all was finite. ``observe`` is shown the parameters after each call.
+    """
+    seeds, data = jnp.asarray(seeds, jnp.uint32), jax.device_put(data)
+    curve, finite = [], []
+    for _, states, (losses, fine) in train_in_chunks(
+        lambda states, _: program.advance(states, seeds, data),
+        program.init(seeds),
+        lambda n: None,
+        updates=program.updates,
+        every=program.every,
+        tag=session.tag,
+        stopping=session.stopping,
+    ):
+        curve.append(losses.mean(1))
+        finite.append(fine.all(1))
+        observe(states.params)
+    return states.params, {"curve": np.stack(curve, 1), "finite": np.all(finite, 0)}
 
 
 def columns(batch_size: int) -> Callable[[Array, Any], Any]:

@@ -19,9 +19,7 @@ RANGE = 255  # of a pixel
 
 
 def filtered(pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """What each filter makes of a grey picture (H, W), zeros around it: all in one convolution of
-    as many kernels.
-    """
+    """What each filter makes of a grey picture (H, W), zeros around it, in one convolution."""
     kernels = np.stack(list(FILTERS.values()), -1)[:, :, None].astype(np.float32)
     x = jnp.asarray(pixels, jnp.float32)[None, :, :, None]
     out = np.asarray(conv2d(x, jnp.asarray(kernels), padding=((1, 1), (1, 1)))[0])
@@ -29,24 +27,23 @@ def filtered(pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def measure(config: ConfigDict) -> dict[str, str | list]:
-    """Of each filter: how far conv2d is from SciPy's correlation and its convolution, in pixel
-    ranges; what flatness gives.
-    """
+    """How far each filter is from SciPy's correlation and convolution, in ranges of a pixel."""
     picture = pictures.temple(config.picture.every)
     ours, flat = filtered(picture.pixels), filtered(np.full((9, 9), RANGE, np.uint8))
     x = picture.pixels.astype(np.float64)
+
+    def apart(name: str, other: np.ndarray) -> float:
+        return float(np.abs(ours[name] - other).max()) / RANGE
+
     rows = []
     for name, kernel in FILTERS.items():
-        apart = {
-            "correlation": scipy.ndimage.correlate(x, kernel.astype(np.float64), mode="constant"),
-            "convolution": scipy.ndimage.convolve(x, kernel.astype(np.float64), mode="constant"),
+        theirs = (x, kernel.astype(np.float64))
+        row = {
+            "filter": name,
+            "of a flat picture": float(flat[name][4, 4]) / RANGE,
+            "from correlation": apart(name, scipy.ndimage.correlate(*theirs, mode="constant")),
+            "from convolution": apart(name, scipy.ndimage.convolve(*theirs, mode="constant")),
+            "from the picture": apart(name, x),
         }
-        rows.append(
-            {"filter": name, "of a flat picture": float(flat[name][4, 4]) / RANGE}
-            | {
-                f"from {kind}": float(np.abs(ours[name] - theirs).max()) / RANGE
-                for kind, theirs in apart.items()
-            }
-            | {"from the picture": float(np.abs(ours[name] - x).max()) / RANGE}
-        )
+        rows.append(row)
     return {"origin": picture.origin, "rows": rows}

@@ -10,12 +10,12 @@ CONVOLUTION, NORM, RELU, ADDITION = "convolution", "norm", "ReLU", "addition"
 
 
 def depth(jaxpr: Any) -> int:
-    """Convolutions and matrix products on the longest way from a program's inputs to its outputs."""
+    """Convolutions and matrix products on the longest way from a program's inputs to its end."""
     return max(_depths(jaxpr, [0] * len(jaxpr.invars)), default=0)
 
 
-def _depths(jaxpr: Any, given: list[int]) -> list[int]:
-    reached = dict(zip(jaxpr.invars, given, strict=True))
+def _depths(jaxpr: Any, inputs: list[int]) -> list[int]:
+    reached = dict(zip(jaxpr.invars, inputs, strict=True))
 
     def at(atom: Any) -> int:
         return 0 if isinstance(atom, core.Literal) else reached.get(atom, 0)
@@ -28,34 +28,28 @@ def _depths(jaxpr: Any, given: list[int]) -> list[int]:
         elif inner:
             outs = _depths(inner[0], before)
         else:
-            outs = [max(before, default=0) + (equation.primitive.name in WEIGHTED)] * len(
-                equation.outvars
-            )
+            after = max(before, default=0) + (equation.primitive.name in WEIGHTED)
+            outs = [after] * len(equation.outvars)
         reached |= dict(zip(equation.outvars, outs, strict=True))
     return [at(atom) for atom in jaxpr.outvars]
 
 
 def order(jaxpr: Any) -> list[str]:
-    """Convolutions, norms, ReLUs and additions of two maps, in the order in which a program calls
-    them.
-    """
-    return list(_order(jaxpr))
-
-
-def _order(jaxpr: Any) -> Iterator[str]:
+    """Convolutions, norms, ReLUs and additions of two maps, as a program calls them."""
+    calls = []
     for equation in jaxpr.eqns:
-        names = set(_names(equation))
+        names, shapes = set(_names(equation)), [atom.aval.shape for atom in equation.invars]
         if {"conv_general_dilated", "rsqrt"} <= names:
-            for inner in _inner(equation):
-                yield from _order(inner)
+            calls += [call for inner in _inner(equation) for call in order(inner)]
         elif "conv_general_dilated" in names:
-            yield CONVOLUTION
+            calls.append(CONVOLUTION)
         elif "rsqrt" in names:
-            yield NORM
+            calls.append(NORM)
         elif "max" in names:
-            yield RELU
-        elif equation.primitive.name == "add" and _two_maps(equation):
-            yield ADDITION
+            calls.append(RELU)
+        elif equation.primitive.name == "add" and len(shapes[0]) == 4 and shapes[0] == shapes[1]:
+            calls.append(ADDITION)
+    return calls
 
 
 def _names(equation: Any) -> Iterator[str]:
@@ -72,8 +66,3 @@ def _inner(equation: Any) -> Iterator[Any]:
             inner = getattr(part, "jaxpr", part)
             if hasattr(inner, "eqns"):
                 yield inner
-
-
-def _two_maps(equation: Any) -> bool:
-    shapes = [atom.aval.shape for atom in equation.invars]
-    return len(shapes[0]) == 4 and shapes[0] == shapes[1]

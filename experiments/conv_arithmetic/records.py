@@ -1,46 +1,54 @@
-"""The log of the study of convolutions, read back."""
+"""The parts that are measured, and the log of the study read back by them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-TABLES = (
-    "sizes",
-    "counts",
-    "filters",
-    "nets",
-    "alexnet",
-    "inception",
-    "bottlenecks",
-    "stages",
-    "growth",
-    "order",
-)
-WEIGHTS = ("pixels", "fields", "towers", "additions", "slices")
+from deepseq.lab.records import Record, Records
+from experiments.conv_arithmetic import blocks, filters, nets, sizes, weights
+
+TABLES = {  # of the config; the same whatever the seed
+    "sizes": sizes.sizes,
+    "counts": sizes.counts,
+    "filters": filters.measure,
+    "nets": nets.measure,
+    "alexnet": nets.alexnet_rows,
+    "inception": blocks.inceptions,
+    "bottlenecks": blocks.bottlenecks,
+    "stages": blocks.stages,
+    "growth": blocks.growth,
+    "order": blocks.order,
+}
+WEIGHTS = {  # of the config and a seed
+    "pixels": weights.pixels,
+    "fields": weights.fields,
+    "towers": weights.towers,
+    "additions": weights.additions,
+    "slices": weights.slices,
+}
 
 
-class Found:
-    """The records of a log by part, and the seeds that have all parts that need one."""
+class Measured(Records):
+    """The records of a log by part; ``seeds`` are those whose weights have all been tried."""
 
-    def __init__(self, config: ConfigDict, records: Sequence[Mapping]):
-        self._parts = {(r["part"], r["seed"]): r["found"] for r in records}
-        self.seeds = [
-            seed for seed in config.seeds if all((part, seed) in self._parts for part in WEIGHTS)
-        ]
-        self.finished = bool(self.seeds) and all((part, None) in self._parts for part in TABLES)
+    def __init__(self, config: ConfigDict, records: Sequence[Record]):
+        self.config = config
+        super().__init__(records, [{"part": part} for part in WEIGHTS], config.seeds)
+        self.tables = Records(records, [{"part": part} for part in TABLES])
+        self.finished = bool(self.seeds and self.tables.seeds)
 
     def table(self, part: str) -> Any:
-        """What a part found that needs no seed."""
-        return self._parts[part, None]
+        """What a part without a seed measured."""
+        return self.tables.end(part=part)["found"]
 
     def each(self, part: str) -> list[Mapping]:
-        """What a part found, one entry per seed."""
-        return [self._parts[part, seed] for seed in self.seeds]
+        """What a part measured, one entry per seed."""
+        return [record["found"] for record in self.ends(part=part)]
 
-    def worst(self, part: str, name: str, join=max) -> dict[str, float]:
-        """A measurement over the seeds, by its name."""
-        return {name: join(found[name] for found in self.each(part))}
+    def worst(self, part: str, *names: str, of: Callable = max) -> dict[str, float]:
+        """Measurements by name, over the seeds."""
+        return {name: of(values[name] for values in self.each(part)) for name in names}
 
     def net(self, name: str) -> Mapping:
         """A row of the table of nets."""

@@ -1,17 +1,25 @@
-"""From the log of the study of convolutions to its numbers, verdicts, the papers' numbers and
-deviations.
-"""
+"""The study's numbers, verdicts, table against the papers and deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
-from experiments.conv_arithmetic.claims import convolutions
-from experiments.conv_arithmetic.claims_blocks import blocks
-from experiments.conv_arithmetic.claims_nets import nets
-from experiments.conv_arithmetic.records import Found
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import compare, deviations
+from experiments.conv_arithmetic import claims_blocks, claims_convolutions, claims_nets
+from experiments.conv_arithmetic.records import Measured
 
-DEVIATIONS = (
+UNITS = {"parameters": ("million", 1e6), "multiply-adds": ("× 10⁹", 1e9)}
+PRINTED = (
+    ("AlexNet", "parameters", 60, "Krizhevsky et al. 2012, abstract"),
+    ("VGG-16", "parameters", 138, "Simonyan, Zisserman 2014, table 2"),
+    ("VGG-19", "parameters", 144, "Simonyan, Zisserman 2014, table 2"),
+    ("DenseNet(100, 12)", "parameters", 7.0, "Huang et al. 2016, table 2"),
+    ("DenseNet-BC(100, 12)", "parameters", 0.8, "Huang et al. 2016, table 2"),
+    ("ResNet-34", "multiply-adds", 3.6, "He et al. 2015, table 1"),
+    ("ResNet-50", "multiply-adds", 3.8, "He et al. 2015, table 1"),
+)
+DEVIATIONS = deviations(
     (
         "C-C12, C-C13: fewer parameters at no loss of accuracy",
         "the receptive fields and the counts are judged, the accuracy is not",
@@ -19,10 +27,8 @@ DEVIATIONS = (
     ),
     (
         "the notes' exercises on sizes, whose drawings are lost",
-        (
-            "the four of Dumoulin and Visin 2016 (arXiv 1603.07285) with the same sizes: 3x3 on 4,"
-            " 5, 5 and 5 pixels"
-        ),
+        "the four of Dumoulin and Visin 2016 (arXiv 1603.07285) with the same sizes: 3x3 on 4, 5,"
+        " 5 and 5 pixels",
         "sizes alone do not say which kernel, stride and padding were drawn",
     ),
     (
@@ -38,102 +44,38 @@ DEVIATIONS = (
 )
 
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts, comparison and deviations, from its log alone; half a log is
-    not judged.
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts, comparison and deviations, from its log alone.
+
+    Half a log is not judged.
     """
-    found = Found(config, records)
-    deviations = [dict(zip(("paper", "here", "reason"), row, strict=True)) for row in DEVIATIONS]
-    if not found.finished:
-        return {"metrics": {}, "claims": [], "comparison": [], "deviations": deviations}
-    return {
-        "metrics": {
-            "nets": {
-                row["net"]: {k: v for k, v in row.items() if k != "net"}
-                for row in found.table("nets")
-            },
-            "alexnet": {
-                row["layer"]: {k: row[k] for k in ("weights", "notes")}
-                for row in found.table("alexnet")
-            },
+    log = Measured(config, records)
+    if not log.finished:
+        return {"metrics": {}, "claims": [], "comparison": [], "deviations": DEVIATIONS}
+    metrics = {
+        "nets": {row["net"]: {k: row[k] for k in row if k != "net"} for row in log.table("nets")},
+        "alexnet": {
+            row["layer"]: {k: row[k] for k in ("weights", "notes")} for row in log.table("alexnet")
         },
-        "claims": convolutions(config, found) + nets(found) + blocks(found),
-        "comparison": compare(found),
-        "deviations": deviations,
+    }
+    judges = claims_convolutions.JUDGES + claims_nets.JUDGES + claims_blocks.JUDGES
+    return {
+        "metrics": metrics,
+        "claims": [row for judge in judges for row in judge(log)],
+        "comparison": against_papers(log),
+        "deviations": DEVIATIONS,
     }
 
 
-def compare(found: Found) -> list[dict]:
+def against_papers(log: Measured) -> list[dict]:
     """What the papers print of the same nets."""
-    millions = {
-        name: found.net(name)["parameters"] / 1e6 for name in ("AlexNet", "VGG-16", "VGG-19")
-    }
-    dense = {
-        name: found.table("growth")[name]["parameters"] / 1e6
-        for name in ("DenseNet(100, 12)", "DenseNet-BC(100, 12)")
-    }
-    work = {name: found.net(name)["multiply-adds"] / 1e9 for name in ("ResNet-34", "ResNet-50")}
-    striding = (
-        f"{work['ResNet-50'] - found.table('bottlenecks')['saved by striding first'] / 1e9:.2f} if"
-        " it strides as theirs"
-    )
-    rows = [
-        (
-            "AlexNet, parameters",
-            "million",
-            60,
-            millions["AlexNet"],
-            "Krizhevsky et al. 2012, abstract",
-            "",
-        ),
-        (
-            "VGG-16, parameters",
-            "million",
-            138,
-            millions["VGG-16"],
-            "Simonyan, Zisserman 2014, table 2",
-            "",
-        ),
-        (
-            "VGG-19, parameters",
-            "million",
-            144,
-            millions["VGG-19"],
-            "Simonyan, Zisserman 2014, table 2",
-            "",
-        ),
-        (
-            "DenseNet(100, 12), parameters",
-            "million",
-            7.0,
-            dense["DenseNet(100, 12)"],
-            "Huang et al. 2016, table 2",
-            "",
-        ),
-        (
-            "DenseNet-BC(100, 12), parameters",
-            "million",
-            0.8,
-            dense["DenseNet-BC(100, 12)"],
-            "Huang et al. 2016, table 2",
-            "",
-        ),
-        (
-            "ResNet-34, multiply-adds",
-            "× 10⁹",
-            3.6,
-            work["ResNet-34"],
-            "He et al. 2015, table 1",
-            "",
-        ),
-        (
-            "ResNet-50, multiply-adds",
-            "× 10⁹",
-            3.8,
-            work["ResNet-50"],
-            "He et al. 2015, table 1",
-            striding,
-        ),
-    ]
-    keys = ("quantity", "unit", "paper", "ours", "source", "remark")
-    return [dict(zip(keys, row, strict=True)) | {"interval": None, "n": 1} for row in rows]
+    counts = {row["net"]: row for row in log.table("nets")} | log.table("growth")
+    rows = []
+    for net, what, printed, source in PRINTED:
+        (unit, scale), count, remark = UNITS[what], counts[net][what], ""
+        if net == "ResNet-50":
+            saved = log.table("bottlenecks")["saved by striding first"]
+            remark = f"{count / scale - saved / scale:.2f} if it strides as theirs"
+        quantity, ours = f"{net}, {what}", [count / scale]
+        rows.append(compare(quantity, ours, paper=printed, source=source, unit=unit, remark=remark))
+    return rows

@@ -1,7 +1,8 @@
 """What holds of convolutions whatever their weights are, tried on random ones of one seed.
 
 Where two ways to the same sum are compared, weights and pixels are small whole numbers, whose sums
-float32 holds exactly."""
+float32 holds exactly.
+"""
 
 import functools
 import math
@@ -16,25 +17,26 @@ from ml_collections import ConfigDict
 
 from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.inside import look
-from deepseq.nets.blocks.net import Net
 from deepseq.nets.images import densenet, preact_resnet, resnet
-from experiments.conv_arithmetic.nets import NOTES
+from experiments.conv_arithmetic.nets import NOTES, size
 
 CHANNELS, REDUCED = 128, 32  # of the reduction by 1x1
 WIDTHS = (16, 64, 128, 256)  # at which two 3x3 and one 5x5 are counted
+SMALLEST = {  # of each kind, by width; DenseNet's blocks have two layers
+    "post-activation": lambda width: resnet.cifar(8, width=width),
+    "pre-activation": lambda width: preact_resnet.cifar(8, width=width),
+    "concatenation": lambda width: densenet.cifar(10, width),
+}
+# every program runs a few times on little: to optimise it would take longer than it saves
+quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+_normal = quick(jax.random.normal, static_argnums=1)
 
 
 def pixels(config: ConfigDict, seed: int) -> dict[str, float | int]:
-    """1x1: beside a dense layer at every pixel; before a 3x3, with and without ReLU, beside one
-    3x3; what it saves.
-    """
-    own = config.weights
-    x, one, three = _whole(
-        seed,
-        (own.batch, own.pixels, own.pixels, CHANNELS),
-        (CHANNELS, REDUCED),
-        (3, 3, REDUCED, CHANNELS),
-    )
+    """A 1x1 beside a dense layer at every pixel; before a 3x3, beside one 3x3; what it saves."""
+    side, batch = config.weights.pixels, config.weights.batch
+    shapes = (batch, side, side, CHANNELS), (CHANNELS, REDUCED), (3, 3, REDUCED, CHANNELS)
+    x, one, three = _whole(jax.random.key(seed), shapes)
     reduced, joined, apart = _pixels(x, one, three)
     return {name: float(value) for name, value in apart.items()} | {
         "side": reduced.shape[1],
@@ -42,13 +44,11 @@ def pixels(config: ConfigDict, seed: int) -> dict[str, float | int]:
         "weights": joined.size,
         "weights, reduced": one.size + three.size,
         # the most channels between them with which the pair has fewer weights
-        "saves up to": max(
-            m for m in range(1, CHANNELS) if CHANNELS * m + 9 * m * CHANNELS < joined.size
-        ),
+        "saves up to": (joined.size - 1) // (CHANNELS + 9 * CHANNELS),
     }
 
 
-@jax.jit
+@quick
 def _pixels(x: Array, one: Array, three: Array) -> tuple[Array, Array, dict[str, Array]]:
     reduced = conv2d(x, one[None, None])
     joined = jnp.einsum("im,hwmo->hwio", one, three)  # the one kernel that does what the pair does
@@ -62,35 +62,27 @@ def _pixels(x: Array, one: Array, three: Array) -> tuple[Array, Array, dict[str,
 
 
 def fields(config: ConfigDict, seed: int) -> dict[str, list | dict]:
-    """Rows and columns that one output of two 3x3, and of one 5x5, depends on; weights of both at
-    several widths.
-    """
-    width = config.weights.width
-    keys = jax.random.split(jax.random.key(seed), 4)
-    x = jax.random.normal(keys[0], (64, 11, 11, width))
-    a, b, c = (
-        jax.random.normal(k, (n, n, width, width)) for k, n in zip(keys[1:], (3, 3, 5), strict=True)
-    )
+    """What one output of two 3x3, and of one 5x5, depends on; their weights at several widths."""
+    width, keys = config.weights.width, jax.random.split(jax.random.key(seed), 4)
+    shapes = (64, 11, 11, width), *((n, n, width, width) for n in (3, 3, 5))
+    x, a, b, c = (_normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
     stacks = {"two 3x3": (a, b), "one 5x5": (c,)}
-    return {name: _support(kernels, x) for name, kernels in stacks.items()} | {
-        "widths": list(WIDTHS),
-        "weights of two 3x3": [sum(_shape(w, n) for w in (a, b)) for n in WIDTHS],
-        "weights of one 5x5": [_shape(c, n) for n in WIDTHS],
-    }
-
-
-def _shape(w: Array, width: int) -> int:
-    """Weights of a kernel, were it ``width`` channels wide."""
-    return math.prod((*w.shape[:2], width, width))
+    measured = {name: _support(kernels, x) for name, kernels in stacks.items()}
+    measured["widths"] = list(WIDTHS)
+    for name, kernels in stacks.items():
+        taps = sum(math.prod(w.shape[:2]) for w in kernels)
+        measured[f"weights of {name}"] = [taps * n * n for n in WIDTHS]
+    return measured
 
 
 def _support(kernels: tuple[Array, ...], x: Array) -> list[int]:
-    """Rows, columns and pixels of the image that move the middle of the last map, in any example."""
-    seen = np.asarray(_gradient(kernels, x) > 0)
-    return [int(np.ptp(np.flatnonzero(seen.any(axis))) + 1) for axis in (1, 0)] + [int(seen.sum())]
+    """Rows, columns and pixels that move the middle of the last map, in any example."""
+    moves = np.asarray(_gradient(kernels, x)) > 0
+    rows, columns = (np.ptp(np.flatnonzero(moves.any(axis))) + 1 for axis in (1, 0))
+    return [int(rows), int(columns), int(moves.sum())]
 
 
-@jax.jit
+@quick
 def _gradient(kernels: tuple[Array, ...], x: Array) -> Array:
     def middle(x: Array) -> Array:
         for w in kernels:
@@ -100,28 +92,21 @@ def _gradient(kernels: tuple[Array, ...], x: Array) -> Array:
     return jnp.abs(jax.grad(middle)(x)).max((0, 3))
 
 
-def towers(config: ConfigDict, seed: int) -> dict[str, float]:
-    """AlexNet's conv2: two groups beside two convolutions, and what an output owes to the pixels of
-    the other tower.
-    """
-    del config
-    kernel, _, c_in, c_out, groups = NOTES["conv2"]
-    x, w = _whole(seed, (1, 9, 9, c_in * groups), (kernel, kernel, c_in, c_out * groups))
-    return {
-        name: float(value) for name, value in _towers(x, w, jax.random.key(seed), groups).items()
-    }
+def towers(_: ConfigDict, seed: int) -> dict[str, float]:
+    """AlexNet's conv2 beside two convolutions, and what an output owes to the other tower."""
+    (kernel, _, c_in, c_out, groups), key = NOTES["conv2"], jax.random.key(seed)
+    x, w = _whole(key, ((1, 9, 9, c_in * groups), (kernel, kernel, c_in, c_out * groups)))
+    return {name: float(value) for name, value in _towers(x, w, key, groups=groups).items()}
 
 
-@functools.partial(jax.jit, static_argnums=3)
-def _towers(x: Array, w: Array, key: Array, groups: int) -> dict[str, Array]:
+@functools.partial(quick, static_argnames="groups")
+def _towers(x: Array, w: Array, key: Array, *, groups: int) -> dict[str, Array]:
     ours, theirs = (jnp.split(a, groups, -1) for a in (x, w))
     halves = [conv2d(a, b) for a, b in zip(ours, theirs, strict=True)]
     out, backward = jax.vjp(lambda x: conv2d(x, w, groups=groups), x)
     first = jnp.arange(out.shape[-1]) < halves[0].shape[-1]
-    gradient = jnp.abs(backward(jnp.where(first, jax.random.normal(key, out.shape), 0))[0]).max(
-        (0, 1, 2)
-    )
-    within, between = jnp.split(gradient, [ours[0].shape[-1]])
+    (gradient,) = backward(jnp.where(first, jax.random.normal(key, out.shape), 0))
+    within, between = jnp.split(jnp.abs(gradient).max((0, 1, 2)), [ours[0].shape[-1]])
     return {
         "from two convolutions": _apart(out, jnp.concatenate(halves, -1)),
         "within a tower": within.min(),
@@ -130,33 +115,28 @@ def _towers(x: Array, w: Array, key: Array, groups: int) -> dict[str, Array]:
 
 
 def additions(config: ConfigDict, seed: int) -> dict[str, float]:
-    """ResNet-8 and its pre-activation twin: option A's shortcut beside x and F, and the signs of
-    the blocks' outputs.
-    """
-    own = config.weights
-    params, x = _init("post-activation", own.width, seed), _images(config, seed)
-    seen = _seen("post-activation", own.width, params, x)
+    """ResNet-8 and its pre-activation twin: option A beside x and F, and the blocks' signs."""
+    width, x, key = config.weights.width, _images(config, seed), jax.random.key(seed)
+    init, maps = _net("post-activation", width)
+    init_twin, maps_twin = _net("pre-activation", width)
+    params = init(key)
+    values, twin = maps(params, x), maps_twin(init_twin(key), x)
     padded, copied = [], []
     for b in (2, 3):  # the blocks that change shape
-        before, response, after = seen["block", b - 1], seen["layer", 2 * b + 1], seen["block", b]
-        kept = before.shape[-1]
-        copied.append(
-            np.abs(
-                after[..., :kept] - np.maximum(response[..., :kept] + before[:, ::2, ::2], 0)
-            ).max()
-        )
-        padded.append(np.abs(after[..., kept:] - np.maximum(response[..., kept:], 0)).max())
-    twin = _init("pre-activation", own.width, seed)
-    other = _seen("pre-activation", own.width, twin, x)
+        before, response = values["block", b - 1], values["layer", 2 * b + 1]
+        after, kept = values["block", b], before.shape[-1]
+        expected = np.maximum(response, 0)
+        padded.append(np.abs(after - expected)[..., kept:].max())
+        expected = np.maximum(response[..., :kept] + before[:, ::2, ::2], 0)
+        copied.append(np.abs(after[..., :kept] - expected).max())
     blocks, others = (
-        [a for (kind, b), a in s.items() if kind == "block" and b] for s in (seen, other)
+        [value for (kind, b), value in net.items() if kind == "block" and b]
+        for net in (values, twin)
     )
     return {
         "new channels from F": float(max(padded)),
         "old channels from F + x": float(max(copied)),
-        "parameters of the shortcuts": sum(
-            leaf.size for block in params.blocks for leaf in jax.tree.leaves(block.shortcut)
-        ),
+        "parameters of the shortcuts": size([block.shortcut for block in params.blocks]),
         "least, post-activation": float(min(a.min() for a in blocks)),
         "largest, post-activation": float(min(a.max() for a in blocks)),
         "least, pre-activation": float(max(a.min() for a in others)),
@@ -165,80 +145,59 @@ def additions(config: ConfigDict, seed: int) -> dict[str, float]:
 
 
 def slices(config: ConfigDict, seed: int) -> dict[str, float | int]:
-    """What is left of earlier features when the last layer of a block gets other weights:
-    concatenated, and added.
-    """
-    width, x = config.weights.width, _images(config, seed)
+    """What is left of earlier features, concatenated and added, when a layer's weights change."""
+    width, x, key = config.weights.width, _images(config, seed), jax.random.key(seed)
     keys = jax.random.split(jax.random.key(seed + 1000), 2)
-    dense = _init("concatenation", width, seed)
-    last = dense.blocks[0][-1]
-    other = (*last[:-1], last[-1]._replace(w=_like(keys[0], last[-1].w)))
-    changed = dense._replace(blocks=((*dense.blocks[0][:-1], other), *dense.blocks[1:]))
-    before, after = (_seen("concatenation", width, p, x)["block", 0] for p in (dense, changed))
-    new = last[-1].w.shape[3]
-    stem = np.asarray(conv2d(x, dense.stem.w))
-    added = _init("post-activation", width, seed)
-    first = added.blocks[0]
-    moved = first._replace(conv2=first.conv2._replace(w=_like(keys[1], first.conv2.w)))
-    sums = [
-        _seen("post-activation", width, p, x)["block", 1]
-        for p in (added, added._replace(blocks=(moved, *added.blocks[1:])))
-    ]
+    init, maps = _net("concatenation", width)
+    dense = init(key)
+    *layers, (*norms, last) = dense.blocks[0]
+    block = (*layers, (*norms, _redrawn(keys[0], last)))
+    changed = dense._replace(blocks=(block, *dense.blocks[1:]))
+    before, after = (maps(params, x)["block", 0] for params in (dense, changed))
+    change, new, stem = np.abs(before - after), last.w.shape[3], conv2d(x, dense.stem.w)
+
+    init, maps = _net("post-activation", width)
+    added = init(key)
+    first, *others = added.blocks
+    block = first._replace(conv2=_redrawn(keys[1], first.conv2))
+    changed = added._replace(blocks=(block, *others))
+    one, other = (maps(params, x)["block", 1] for params in (added, changed))
     return {
         "channels before the last layer": before.shape[-1] - new,
-        "their change": float(np.abs(before - after)[..., :-new].max()),
-        "the new ones' change": float(np.abs(before - after)[..., -new:].max((0, 1, 2)).min()),
-        "first channels from the block's input": float(
-            np.abs(before[..., : stem.shape[-1]] - stem).max()
-        ),
-        "least change of a channel of a sum": float(np.abs(sums[0] - sums[1]).max((0, 1, 2)).min()),
+        "their change": float(change[..., :-new].max()),
+        "the new ones' change": float(change[..., -new:].max((0, 1, 2)).min()),
+        "first channels from the block's input": float(_apart(before[..., : stem.shape[-1]], stem)),
+        "least change of a channel of a sum": float(np.abs(one - other).max((0, 1, 2)).min()),
     }
 
 
 @functools.cache
-def _net(name: str, width: int) -> Net:
-    """The shallowest net of each kind, but for DenseNet, whose blocks have two layers."""
-    if name == "concatenation":
-        return densenet.cifar(10, width)
-    make: Callable[..., Net] = resnet.cifar if name == "post-activation" else preact_resnet.cifar
-    return make(8, width=width)
+def _net(kind: str, width: int) -> tuple[Callable, Callable]:
+    """(key -> params, (params, images) -> what the net's layers and blocks give), compiled once."""
+    net = SMALLEST[kind](width)
 
+    @quick
+    def maps(params: Any, x: Array) -> dict[tuple, Array]:
+        probes = look(lambda p: net.apply(params, x, running=None, key=None, probes=p)[0].sum())
+        return {name: probe.value for name, probe in probes.items()}
 
-def _init(name: str, width: int, seed: int) -> Any:
-    return _starting(name, width)(jax.random.key(seed))
-
-
-@functools.cache
-def _starting(name: str, width: int) -> Callable:
-    return jax.jit(_net(name, width).init)
-
-
-@functools.cache
-def _looking(name: str, width: int) -> Callable:
-    net = _net(name, width)
-    return jax.jit(
-        lambda p, x: look(
-            lambda probes: net.apply(p, x, running=None, key=None, probes=probes)[0].sum()
-        )
-    )
-
-
-def _seen(name: str, width: int, params: Any, x: Array) -> dict[tuple, np.ndarray]:
-    return {key: np.asarray(seen.value) for key, seen in _looking(name, width)(params, x).items()}
+    return quick(net.init), lambda params, x: jax.device_get(maps(params, x))
 
 
 def _images(config: ConfigDict, seed: int) -> Array:
-    own = config.weights
-    return jax.random.normal(jax.random.key(seed + 100), (own.batch, own.pixels, own.pixels, 3))
+    side = config.weights.pixels
+    return _normal(jax.random.key(seed + 100), (config.weights.batch, side, side, 3))
 
 
-def _like(key: Array, w: Array) -> Array:
-    return w.std() * jax.random.normal(key, w.shape)
+def _redrawn(key: Array, layer: Any) -> Any:
+    """A layer with other weights of the same size."""
+    return layer._replace(w=layer.w.std() * _normal(key, layer.w.shape))
 
 
-def _whole(seed: int, *shapes: tuple[int, ...]) -> list[Array]:
+@functools.partial(quick, static_argnums=1)
+def _whole(key: Array, shapes: tuple[tuple[int, ...], ...]) -> list[Array]:
     """Arrays of whole numbers from -3 to 3."""
-    keys = jax.random.split(jax.random.key(seed), len(shapes))
+    keys = jax.random.split(key, len(shapes))
     return [
         jax.random.randint(k, shape, -3, 4).astype(jnp.float32)
         for k, shape in zip(keys, shapes, strict=True)

@@ -1,120 +1,90 @@
-"""From the log of the gradient-flow study to its numbers, its table against the paper and its
-deviations from it.
-"""
+"""The gradient-flow study's numbers, verdicts, table against the paper and deviations."""
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from deepseq.lab.verdicts import mean_interval
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import compare, deviations, over_seeds
 from experiments.gradient_flow.algebra import SCALAR_STEPS, SIGMOID_W
-from experiments.gradient_flow.claims import judge
+from experiments.gradient_flow.claims import claims
 from experiments.gradient_flow.nets import CELLS
 from experiments.gradient_flow.records import Runs
 from experiments.gradient_flow.training import ARMS
 
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts, comparison with the paper and deviations from it, from its log
-    alone.
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts, comparison with the paper and deviations, from its log alone.
 
     Seeds whose three parts have not all finished are left out.
     """
     runs = Runs(config, records)
     return {
-        "metrics": _metrics(runs) if runs.seeds else {},
-        "claims": judge(config, runs) if runs.seeds else [],
-        "comparison": _compare(config, runs),
-        "deviations": [
-            {"paper": paper, "here": here, "reason": reason}
-            for paper, here, reason, differs in _deviations(config)
-            if differs
-        ],
+        "metrics": metrics(runs) if runs.seeds else {},
+        "claims": claims(config, runs) if runs.seeds else [],
+        "comparison": against_paper(config, runs),
+        "deviations": departures(config),
     }
 
 
-def _metrics(runs: Runs) -> dict:
-    """Per net, decades per step and log10 of what is left at the longest lag (null: nothing); per
-    arm, its end.
-    """
-    nets = {}
-    for cell in CELLS:
-        for tag in runs.tags(cell):
-            left = runs.flow(cell, "largest", **tag)[:, -1]
-            slope = runs.slope(cell, "largest", **tag)
-            nets[_title(cell, tag)] = {"slope": _over_seeds(slope), "left": _over_seeds(left)}
+def metrics(runs: Runs) -> dict:
+    """Per net, decades per step and log10 of what is left at the longest lag; per arm, its end."""
+    nets = {
+        _title(cell, net): {
+            "slope": over_seeds(runs.slope(cell, "largest", **net)),
+            "left": over_seeds(runs.flow(cell, "largest", **net)[:, -1]),
+        }
+        for cell in CELLS
+        for net in runs.variants(cell)
+    }
     arms = {
         arm: {
-            "wrong_percent": _over_seeds(runs.error(arm)),
-            "omega": _over_seeds(runs.omega(arm)),
-            "diverged_at": [runs.diverged(arm, seed) for seed in runs.seeds],
+            "wrong_percent": over_seeds(runs.error(arm)),
+            "omega": over_seeds(runs.held_out(arm, "omega", float("nan"))),
+            "diverged_at": runs.diverged(arm),
         }
         for arm in ARMS
     }
     return {"at initialisation": nets, "trained": arms}
 
 
-def _title(cell: str, tag: Mapping) -> str:
-    words = [cell, tag["recurrence"]]
-    words += (
-        [f"radius {tag['radius']:g}"]
-        if "radius" in tag
-        else [f"keep {tag['keep']:g}"]
-        if tag["keep"] is not None
-        else []
-    )
-    return ", ".join(words + ["at rest"] * (not tag["driven"]))
+def _title(cell: str, net: Mapping) -> str:
+    words = [cell, net["recurrence"]]
+    words += [f"{key} {net[key]:g}" for key in ("radius", "keep") if net.get(key) is not None]
+    return ", ".join(words + ["at rest"] * (not net["driven"]))
 
 
-def _over_seeds(values: np.ndarray) -> dict:
-    finite = bool(np.isfinite(values).all())
-    return {
-        "mean": float(values.mean()) if finite else None,
-        "interval": mean_interval(values) if finite else None,
-        "by_seed": values.tolist(),
-    }
-
-
-def _compare(config: ConfigDict, runs: Runs) -> list[dict]:
-    train = config.train
-    solved = 100.0 * (runs.error("SGD-CR") < 1) if runs.seeds else np.array([])
-    w = SIGMOID_W[1]
-    left = runs.found("sigmoid_unit", "at_half")[0][1][-1] if runs.seeds else None
-    return [
-        {
-            "quantity": (
-                "sigmoid unit: |W| below which vanishing is certain, from what is left of W ="
-                f" {w:g}"
-            ),
-            "unit": "",
-            "paper": 4,
-            "source": "Pascanu et al. 2013, section 2.2: 1/gamma with gamma = 1/4",
-            "ours": w / left ** (1 / SCALAR_STEPS) if runs.seeds else None,
-            "interval": None,
-            "n": len(runs.seeds),
-            "remark": "",
-        },
-        {
-            "quantity": "temporal order, SGD-CR: runs with less than 1 % of the sequences wrong",
-            "unit": "%",
-            "paper": 100,
-            "source": "Pascanu et al. 2013, section 4.1, lengths up to 200",
-            "ours": float(solved.mean()) if runs.seeds else None,
-            "interval": None,
-            "n": len(runs.seeds),
-            "remark": (
-                f"at length {train.lag}, after {train.steps} iterations, far fewer than the"
-                " paper's: not comparable"
-            ),
-        },
+def against_paper(config: ConfigDict, runs: Runs) -> list[dict]:
+    """Pascanu's bound on W, and how many runs solve the task."""
+    train, w = config.train, SIGMOID_W[1]
+    solved, certain = [], []
+    if runs.seeds:
+        left = runs.identity("sigmoid_unit", "at_half")[0][1][-1]
+        solved, certain = 100.0 * (runs.error("SGD-CR") < 1), [w / left ** (1 / SCALAR_STEPS)]
+    rows = [
+        compare(
+            f"sigmoid unit: |W| below which vanishing is certain, from what is left of W = {w:g}",
+            certain,
+            paper=4,
+            source="Pascanu et al. 2013, section 2.2: 1/gamma with gamma = 1/4",
+        ),
+        compare(
+            "temporal order, SGD-CR: runs with less than 1 % of the sequences wrong",
+            solved,
+            paper=100,
+            source="Pascanu et al. 2013, section 4.1, lengths up to 200",
+            unit="%",
+            remark=f"at length {train.lag}, after {train.steps} iterations, far fewer than the"
+            " paper's: not comparable",
+        ),
     ]
+    return [row | {"interval": None, "n": len(runs.seeds)} for row in rows]
 
 
-def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
-    """(the paper, here, why, whether it applies)."""
+def departures(config: ConfigDict) -> list[dict]:
+    """What is done otherwise than in the paper."""
     flow, train = config.flow, config.train
-    return [
+    return deviations(
         (
             "the state is x_t = W tanh(x_(t-1)) + W_in u_t + b, before the activation",
             "the state is h_t = tanh(W h_(t-1) + W_in u_t + b), after it",
@@ -122,7 +92,6 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
                 "Elman's form, the notes'; the products of Jacobians differ by their first and last"
                 " factor only"
             ),
-            True,
         ),
         (
             (
@@ -131,7 +100,6 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
             ),
             "equation 9 as printed, summed over the steps",
             "the paper's text is the definition; alpha is chosen for the sum",
-            True,
         ),
         (
             (
@@ -140,7 +108,6 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
             ),
             f"an orthogonal recurrent matrix times {train.radius:g}",
             "its singular values are known as well as its spectral radius",
-            True,
         ),
         (
             "trained until solved, on lengths of 50 to 200",
@@ -153,7 +120,6 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
                 if config.tier == "smoke"
                 else "time; the question is where gradients explode"
             ),
-            True,
         ),
         (
             "bounds, and no measured norms",
@@ -162,6 +128,5 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
                 " one input sequence per seed"
             ),
             "the point of this study",
-            True,
         ),
-    ]
+    )

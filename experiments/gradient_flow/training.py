@@ -8,19 +8,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 from jax import Array
 from ml_collections import ConfigDict
 
 from deepseq.data import tasks
+from deepseq.lab.jobs import Session
 from deepseq.nets.recurrent import RNN, orthogonal, rnn_cell, rnn_init, unroll
+from deepseq.train.loop import Diverged
 from deepseq.train.losses import cross_entropy, misclassified
+from deepseq.train.state import State
+from deepseq.train.step import jit_step
 from experiments.gradient_flow import measures
 
-ARMS = (
-    "SGD",
-    "SGD-C",
-    "SGD-CR",
-)  # plain; clipped; clipped and regularised, as Pascanu et al. 2013 call them
+# plain; clipped; clipped and regularised, as Pascanu et al. 2013 call them
+ARMS = ("SGD", "SGD-C", "SGD-CR")
 
 
 class Classifier(NamedTuple):
@@ -38,16 +40,15 @@ class Recipe(NamedTuple):
     alpha: Array  # weight of the regulariser; 0 for none
 
 
-class State(NamedTuple):
-    """What a step changes, and the recipe it follows."""
+@struct.dataclass
+class ArmState(State):
+    """A state that carries the recipe it follows; plain descent keeps nothing of an optimizer."""
 
-    step: Array  # () int32
-    params: Classifier
     recipe: Recipe
     norms: Array  # (every,) of the last gradients, before they were clipped
 
 
-class Seen(NamedTuple):
+class Pass(NamedTuple):
     """One forward and backward pass."""
 
     loss: Array  # (), nats
@@ -56,26 +57,24 @@ class Seen(NamedTuple):
     gradients: Array  # (T, B, H), dL/dh_t, where L is the sum of the losses of the sequences
 
 
-def initial(config: ConfigDict) -> Callable[[Array, Recipe], State]:
-    """``f(key, recipe) -> State`` at step 0; jitted, so that no two arrays of it share a buffer."""
+def start(config: ConfigDict) -> Callable[[Array, Recipe], ArmState]:
+    """``f(key, recipe)``, the state at step 0; jitted, so that no two arrays share a buffer."""
     train = config.train
 
     def small(key, shape):
         return 0.1 * jax.random.normal(key, shape)
 
     @jax.jit
-    def state(key: Array, recipe: Recipe) -> State:
+    def state(key: Array, recipe: Recipe) -> ArmState:
         rnn_key, read_key = jax.random.split(key)
         recurrence = orthogonal(train.radius)
         rnn = rnn_init(
             rnn_key, tasks.ORDER_SYMBOLS, train.hidden, inputs=small, recurrence=recurrence
         )
-        params = Classifier(
-            rnn,
-            small(read_key, (train.hidden, tasks.ORDER_CLASSES)),
-            jnp.zeros(tasks.ORDER_CLASSES),
-        )
-        return State(jnp.zeros((), jnp.int32), params, recipe, jnp.zeros(config.measure.every))
+        w = small(read_key, (train.hidden, tasks.ORDER_CLASSES))
+        params = Classifier(rnn, w, jnp.zeros(tasks.ORDER_CLASSES))
+        step, norms = jnp.zeros((), jnp.int32), jnp.zeros(config.measure.every)
+        return ArmState(step, params, (), recipe, norms)
 
     return state
 
@@ -93,7 +92,7 @@ def batches(config: ConfigDict, seed: int) -> Callable[[int], tasks.Order]:
     )
 
 
-def see(params: Classifier, batch: tasks.Order) -> tuple[Seen, Classifier]:
+def see(params: Classifier, batch: tasks.Order) -> tuple[Pass, Classifier]:
     """One pass over a batch, and the gradient of its mean loss with respect to the parameters.
 
     dL/dh_t is the gradient with respect to a nudge: zeros that are added to h_t.
@@ -119,66 +118,87 @@ def see(params: Classifier, batch: tasks.Order) -> tuple[Seen, Classifier]:
     gradient, (loss, error, states) = jax.grad(mean_loss, argnums=(0, 1), has_aux=True)(
         params, jnp.zeros((steps, *zero.shape))
     )
-    return Seen(loss, error, states, count * gradient[1]), gradient[0]
+    return Pass(loss, error, states, count * gradient[1]), gradient[0]
 
 
-def omega(wh: Array, seen: Seen) -> Array:
+def omega(wh: Array, seen: Pass) -> Array:
     """Pascanu's regulariser as a function of the recurrent weights alone; tanh' = 1 - tanh^2."""
     return measures.omega(wh, 1 - jnp.square(seen.states), seen.gradients)
 
 
-def step(config: ConfigDict) -> Callable[[State, tasks.Order], tuple[State, dict[str, Array]]]:
-    """One step of gradient descent: w := w - lr clip(dL/dw + alpha dOmega/dw); metrics are from
-    before it.
-    """
+def step(config: ConfigDict) -> Callable[[ArmState, tasks.Order], tuple[ArmState, dict]]:
+    """Gradient descent, w := w - lr clip(dL/dw + alpha dOmega/dw); metrics are from before it."""
 
-    def take(state: State, batch: tasks.Order) -> tuple[State, dict[str, Array]]:
+    def take(state: ArmState, batch: tasks.Order) -> tuple[ArmState, dict[str, Array]]:
         params, (threshold, alpha) = state.params, state.recipe
-        seen, gradient = see(params, batch)
-        towards = jax.grad(omega)(params.rnn.wh, seen)
-        added = jnp.where(
-            alpha > 0, alpha * towards, 0
-        )  # where: what has diverged in Omega is nothing to plain SGD
+        forward, gradient = see(params, batch)
+        towards = jax.grad(omega)(params.rnn.wh, forward)
+        # where: what has diverged in Omega is nothing to plain SGD
+        added = jnp.where(alpha > 0, alpha * towards, 0)
         rnn = gradient.rnn._replace(wh=gradient.rnn.wh + added)
         gradient, norm = measures.clip(gradient._replace(rnn=rnn), threshold)
         params = jax.tree.map(lambda p, g: p - config.train.learning_rate * g, params, gradient)
         norms = state.norms.at[state.step % len(state.norms)].set(norm)
-        return State(state.step + 1, params, state.recipe, norms), {
-            "loss": seen.loss,
-            "error": seen.error,
-        }
+        metrics = {"loss": forward.loss, "error": forward.error}
+        return state.replace(step=state.step + 1, params=params, norms=norms), metrics
 
     return take
 
 
-def look(config: ConfigDict, seed: int) -> Callable[[State], dict[str, Any]]:
-    """What a look at a net on held-out sequences shows: its error, Omega, and |dL/dh_t| by lag,
-    from 0 to T - 1.
+class Trainer:
+    """Trains an arm from any seed; compiled once."""
+
+    def __init__(self, config: ConfigDict):
+        self.config, self._start, self._step = config, start(config), jit_step(step(config))
+
+    def train(self, session: Session) -> dict:
+        """One arm from one seed, looked at before, during and after; a diverged run ends there."""
+        config, steps = self.config, self.config.train.steps
+        see_inside = look(config, session.seed)
+
+        def observe(state: ArmState) -> dict:
+            now = int(state.step)
+            record = {"gradient_norm": float(state.norms.max())} if now else {}
+            if now % config.measure.look_every == 0 or now == steps:
+                record["look"] = see_inside(state)
+            return record
+
+        try:
+            session.fit(
+                self._step,
+                self._start(jax.random.key(session.seed), recipe(config, session.tag["arm"])),
+                batches(config, session.seed),
+                steps=steps,
+                every=config.measure.every,
+                save_every=config.measure.save_every,
+                observe=observe,
+                look_first=True,
+            )
+        except Diverged as error:
+            return {"step": error.step, "final": True, "diverged": error.step}
+        return {}
+
+
+def look(config: ConfigDict, seed: int) -> Callable[[ArmState], dict[str, Any]]:
+    """What held-out sequences show of a net: its error, Omega, and |dL/dh_t| by lag, 0 to T - 1.
 
     The gradient is one sequence's: the geometric mean over the sequences, as log10.
     """
-    held_out = tasks.order(
-        np.random.default_rng([seed, 3]), config.measure.sequences, config.train.lag
-    )
+    rng = np.random.default_rng([seed, 3])
+    held_out = tasks.order(rng, config.measure.sequences, config.train.lag)
 
-    def observe(state: State) -> dict[str, Any]:
-        seen, regulariser = jax.device_get(_look(state.params, held_out))
+    def observe(state: ArmState) -> dict[str, Any]:
+        forward, regulariser = jax.device_get(_look(state.params, held_out))
+        norms = np.linalg.norm(forward.gradients[::-1].astype(np.float64), axis=-1)
         with np.errstate(divide="ignore"):
-            by_lag = np.log10(
-                np.linalg.norm(seen.gradients[::-1].astype(np.float64), axis=-1)
-            ).mean(axis=1)
+            by_lag = np.round(np.log10(norms).mean(axis=1), 3)
         radius = measures.spectral_radius(np.asarray(state.params.rnn.wh))
-        return {
-            "error": seen.error,
-            "omega": regulariser,
-            "radius": radius,
-            "by_lag": np.round(by_lag, 3),
-        }
+        return {"error": forward.error, "omega": regulariser, "radius": radius, "by_lag": by_lag}
 
     return observe
 
 
 @jax.jit
-def _look(params: Classifier, batch: tasks.Order) -> tuple[Seen, Array]:
-    seen, _ = see(params, batch)
-    return seen, omega(params.rnn.wh, seen)
+def _look(params: Classifier, batch: tasks.Order) -> tuple[Pass, Array]:
+    forward, _ = see(params, batch)
+    return forward, omega(params.rnn.wh, forward)

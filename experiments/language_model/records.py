@@ -6,22 +6,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from deepseq.lab.records import Record, Records
 
-class Runs:
-    """The records of a log by net and seed; only nets that every seed has finished are in ``nets``."""
 
-    def __init__(self, config: ConfigDict, records: Sequence[Mapping]):
-        self.seeds = list(config.seeds)
+class Runs(Records):
+    """The records of a log by net and seed; ``nets`` are those that every seed has finished."""
+
+    def __init__(self, config: ConfigDict, records: Sequence[Record]):
+        finished = {(r["net"], r["seed"]) for r in records if r.get("final")}
+        self.nets = [n for n in config.nets if all((n, s) in finished for s in config.seeds)]
+        super().__init__(records, [{"net": net} for net in self.nets], config.seeds)
         self.corpus = next((r["corpus"] for r in records if "corpus" in r), None)
         self.ngrams = {r["ngram"]: r for r in records if "ngram" in r}
-        self._final = {(r["net"], r["seed"]): r for r in records if r.get("final")}
-        self._curves: dict = {}
-        for r in records:
-            if "net" in r and not r.get("final"):
-                self._curves.setdefault((r["net"], r["seed"]), []).append(r)
-        self.nets = [
-            net for net in config.nets if all((net, seed) in self._final for seed in self.seeds)
-        ]
         self.words = config.corpus.unit == "words"
         self.unit = "perplexity per word" if self.words else "bits per character"
 
@@ -33,18 +29,16 @@ class Runs:
 
     def score(self, net: str, part: str) -> np.ndarray:
         """(S,) final scores of a net on the "validation" or "test" text, nats per token."""
-        return np.array([self._final[net, seed][part] for seed in self.seeds], float)
+        return self.values(part, net=net).astype(float)
 
-    def curve(self, net: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
-        """Passes over the text (N,) and nats per token (S, N); measure is "loss" or "validation"."""
-        runs = [self._curves[net, seed] for seed in self.seeds]
-        epoch = self._final[net, self.seeds[0]]["epoch"]
-        passes = np.array([record["step"] for record in runs[0]]) / epoch
-        return passes, np.array([[record[measure] for record in run] for run in runs], float)
+    def shown_scores(self, net: str, part: str) -> np.ndarray:
+        """(S,) the same as its field prints it."""
+        return np.array([self.shown(nats) for nats in self.score(net, part)])
 
-    def parameters(self, net: str) -> int:
-        """Numbers in the parameters of a net."""
-        return self._final[net, self.seeds[0]]["parameters"]
+    def learning(self, net: str, measure: str) -> tuple[np.ndarray, np.ndarray]:
+        """Passes over the text (N,) and the shown "loss" or "validation" score (S, N)."""
+        steps, nats = self.curve(measure, net=net)
+        return steps / self.end(net=net)["epoch"], np.vectorize(self.shown)(nats)
 
     def best_ngram(self) -> Mapping | None:
         """The record of the order that the validation text chooses; None where none was counted."""

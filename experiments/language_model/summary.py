@@ -1,65 +1,99 @@
-"""From the log of the language-model study to its numbers, verdicts and deviations."""
+"""The language-model study's numbers, verdicts, table against the paper and deviations."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from deepseq.lab.verdicts import above, claim, mean_interval, within
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import (
+    About,
+    Above,
+    Claim,
+    Within,
+    compare,
+    deviations,
+    judge,
+    over_seeds,
+)
 from experiments.language_model.records import Runs
 
-ZAREMBA = {
-    "small": (120.7, 114.5),
-    "medium": (86.2, 82.7),
-    "large": (82.2, 78.4),
-}  # table 1: validation, test
+# table 1: validation, test
+ZAREMBA = {"small": (120.7, 114.5), "medium": (86.2, 82.7), "large": (82.2, 78.4)}
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
-CELLS_SOURCE = "Chung et al. 2014 (arXiv 1412.3555); the notes on GRU"
+PARTS = ("validation", "test")
 
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts and deviations, from its log alone; nets that are not finished
-    are left out.
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts and deviations, from its log alone.
+
+    Nets that are not finished are left out.
     """
     runs = Runs(config, records)
-    metrics = {net: {"parameters": runs.parameters(net)} | _scores(runs, net) for net in runs.nets}
-    parts = ("validation", "test")
-    counted = {
-        f"kneser-ney {order}": {part: runs.shown(r[part]) for part in parts}
-        for order, r in runs.ngrams.items()
-    }
+    metrics = {"unit": runs.unit, "corpus": runs.corpus}
+    for net in runs.nets:
+        scores = {part: over_seeds(runs.shown_scores(net, part)) for part in PARTS}
+        metrics[net] = {"parameters": runs.end(net=net)["parameters"]} | scores
+    for order, record in runs.ngrams.items():
+        metrics[f"kneser-ney {order}"] = {part: runs.shown(record[part]) for part in PARTS}
+    sizes = [net for net in runs.nets if net in ZAREMBA]
     return {
-        "metrics": {"unit": runs.unit, "corpus": runs.corpus, **metrics, **counted},
-        "claims": _beats_counting(runs) + _cells(config, runs),
-        "comparison": [
-            row for net in runs.nets if net in ZAREMBA for row in _compare(config, runs, net)
-        ],
-        "deviations": [
-            {"paper": p, "here": h, "reason": r}
-            for p, h, r, differs in _deviations(config, runs)
-            if differs
-        ],
+        "metrics": metrics,
+        "claims": beats_counting(runs) + cells(config, runs),
+        "comparison": [row for net in sizes for row in against_paper(config, runs, net)],
+        "deviations": departures(config, runs),
     }
 
 
-def _scores(runs: Runs, net: str) -> dict:
-    scores = {}
-    for part in ("validation", "test"):
-        values = [runs.shown(nats) for nats in runs.score(net, part)]
-        scores[part] = {
-            "mean": float(np.mean(values)),
-            "interval": mean_interval(values),
-            "by_seed": values,
-        }
-    return scores
+def beats_counting(runs: Runs) -> list[Claim]:
+    """LM: every net against the best model that counts."""
+    best, rows = runs.best_ngram(), []
+    for net in runs.nets if best else []:
+        name = NAMES.get(net, f"{net} LSTM")
+        counting = f"Kneser-Ney model of order {best['ngram']}, which the validation text chose"
+        about = About(
+            f"LM-{net}",
+            f"{name} predicts better than counting",
+            _statistic(runs, name, counting),
+            "Mikolov et al. 2010; Chen and Goodman 1999",
+            "above 0",
+        )
+        measured = {name: runs.shown_scores(net, "test"), "n-gram": runs.shown(best["test"])}
+        gain = _gain(runs, runs.score(net, "test"), best["test"])
+        rows.append(judge(about, gain, Above(0), measured=measured))
+    return rows
 
 
-def _mean(runs: Runs, net: str) -> float:
-    return float(np.mean([runs.shown(nats) for nats in runs.score(net, "test")]))
+def cells(config: ConfigDict, runs: Runs) -> list[Claim]:
+    """C-G8: the cells against one another, with as many parameters."""
+    rows = []
+    for better, worse, id in (
+        ("gru", "lstm", "C-G8"),
+        ("lstm", "rnn", "C-G8 LSTM"),
+        ("gru", "rnn", "C-G8 GRU"),
+    ):
+        if not {better, worse} <= set(runs.nets):
+            continue
+        names = NAMES[better], NAMES[worse]
+        gain = _gain(runs, runs.score(better, "test"), runs.score(worse, "test"))
+        measured = {NAMES[net]: runs.shown_scores(net, "test") for net in (better, worse)}
+        about = About(
+            id,
+            f"{names[0]} predicts better than {names[1]} with as many parameters",
+            _statistic(runs, *names),
+            "Chung et al. 2014 (arXiv 1412.3555)",
+            "above 0",
+        )
+        rows.append(judge(about, gain, Above(0), measured=measured))
+        if id == "C-G8":
+            text = "GRU and LSTM with as many parameters predict equally well"
+            equal = about._replace(id="C-G8 equal", text=text, prediction="0")
+            rows.append(judge(equal, gain, Within(config.measure.margin), measured=measured))
+    return rows
 
 
-def _gain(runs: Runs, better: np.ndarray | float, worse: np.ndarray | float) -> np.ndarray:
+def _gain(runs: Runs, better: np.ndarray, worse: np.ndarray | float) -> np.ndarray:
     """How much lower ``better`` is: bits per character, or the share of the perplexity, by seed."""
     nats = np.asarray(worse) - better
     return 1 - np.exp(-nats) if runs.words else nats / math.log(2)
@@ -71,104 +105,33 @@ def _statistic(runs: Runs, better: str, worse: str) -> str:
     return f"test bits per character of the {worse} minus those of the {better}"
 
 
-def _beats_counting(runs: Runs) -> list[dict]:
-    best = runs.best_ngram()
-    rows = []
-    for net in runs.nets if best else []:
-        gain = _gain(runs, runs.score(net, "test"), best["test"])
-        name = NAMES.get(net, f"{net} LSTM")
-        counting = f"Kneser-Ney model of order {best['ngram']}, which the validation text chose"
-        rows.append(
-            claim(
-                f"LM-{net}",
-                f"{name} predicts better than counting",
-                above(mean_interval(gain)),
-                statistic=_statistic(runs, name, counting),
-                measured={name: _mean(runs, net), "n-gram": runs.shown(best["test"])},
-                interval=mean_interval(gain),
-                n=len(runs.seeds),
-                expected="above 0",
-                source="Mikolov et al. 2010; Chen and Goodman 1999",
-            )
-        )
-    return rows
-
-
-def _cells(config: ConfigDict, runs: Runs) -> list[dict]:
-    rows = []
-    for better, worse, id in (
-        ("gru", "lstm", "C-G8"),
-        ("lstm", "rnn", "C-G8 LSTM"),
-        ("gru", "rnn", "C-G8 GRU"),
-    ):
-        if not {better, worse} <= set(runs.nets):
-            continue
-        gain = _gain(runs, runs.score(better, "test"), runs.score(worse, "test"))
-        measured = {NAMES[net]: _mean(runs, net) for net in (better, worse)}
-        shared = {
-            "statistic": _statistic(runs, NAMES[better], NAMES[worse]),
-            "measured": measured,
-            "source": CELLS_SOURCE,
-            "interval": mean_interval(gain),
-            "n": len(runs.seeds),
-        }
-        rows.append(
-            claim(
-                id,
-                f"{NAMES[better]} predicts better than {NAMES[worse]} with as many parameters",
-                above(mean_interval(gain)),
-                expected="above 0",
-                **shared,
-            )
-        )
-        if id == "C-G8":
-            margin = config.measure.margin
-            rows.append(
-                claim(
-                    "C-G8 equal",
-                    "GRU and LSTM with as many parameters predict equally well",
-                    within(mean_interval(gain), margin),
-                    expected=f"within {margin} of 0",
-                    **shared,
-                )
-            )
-    return rows
-
-
-def _compare(config: ConfigDict, runs: Runs, net: str) -> list[dict]:
-    """Rows of the table against the paper: its perplexities, where they are of the same text."""
+def against_paper(config: ConfigDict, runs: Runs, net: str) -> list[dict]:
+    """The paper's perplexities, where they are of the same text."""
     same = config.corpus.text == "ptb" and runs.words
     rows = []
-    for part, printed in zip(("validation", "test"), ZAREMBA[net], strict=True):
-        values = [runs.shown(nats) for nats in runs.score(net, part)]
-        ours = float(np.mean(values))
-        rows.append(
-            {
-                "quantity": f"{net}, {part}",
-                "unit": runs.unit,
-                "paper": printed if same else None,
-                "source": "Zaremba et al. 2014, Table 1",
-                "ours": ours,
-                "interval": mean_interval(values),
-                "n": len(runs.seeds),
-                "remark": (
-                    f"{100 * (ours / printed - 1):+.1f} %"
-                    if same
-                    else "another text than the paper's: not comparable"
-                ),
-            }
+    for part, printed in zip(PARTS, ZAREMBA[net], strict=True):
+        values = runs.shown_scores(net, part)
+        difference = f"{100 * (values.mean() / printed - 1):+.1f} %"
+        row = compare(
+            f"{net}, {part}",
+            values,
+            paper=printed if same else None,
+            source="Zaremba et al. 2014, Table 1",
+            unit=runs.unit,
+            remark=difference if same else "another text than the paper's: not comparable",
         )
+        rows.append(row)
     return rows
 
 
-def _deviations(config: ConfigDict, runs: Runs) -> list[tuple[str, str, str, bool]]:
-    """(the paper, here, why, whether it applies)."""
+def departures(config: ConfigDict, runs: Runs) -> list[dict]:
+    """What is done otherwise than in the papers."""
     sizes = [net for net in config.nets if net in ZAREMBA]
     cells = [net for net in config.nets if net in NAMES]
     missing = [net for net in ZAREMBA if net not in sizes]
     recipe = {"small": 13, "medium": 39, "large": 55}
     cut = [f"{net} {config[net].epochs}" for net in sizes if config[net].epochs != recipe[net]]
-    return [
+    return deviations(
         (
             "small, medium and large nets",
             f"only {', '.join(sizes)}",
@@ -192,7 +155,6 @@ def _deviations(config: ConfigDict, runs: Runs) -> list[tuple[str, str, str, boo
                 "one stream predicts every token from all before it; more are faster, and a little"
                 " pessimistic"
             ),
-            True,
         ),
         (
             (
@@ -206,4 +168,4 @@ def _deviations(config: ConfigDict, runs: Runs) -> list[tuple[str, str, str, boo
             ),
             bool(cells),
         ),
-    ]
+    )

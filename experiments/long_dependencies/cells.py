@@ -1,4 +1,4 @@
-"""The cells that the long-dependencies study compares, and what is compiled to train one of them."""
+"""The cells that the long-dependencies study compares, and what is compiled to train one."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jax import Array
 from deepseq.nets import recurrent
 from deepseq.nets.recurrent import LSTMState, gru_cell, lstm_cell, rnn_cell, unroll
 from deepseq.train import sequences
-from deepseq.train.state import TrainState, init_state
+from deepseq.train.state import State, init_state
 from experiments.long_dependencies.regulariser import regularised
 from experiments.long_dependencies.tasks import Problem
 
@@ -46,7 +46,7 @@ class Program(NamedTuple):
     parameters stacked.
     """
 
-    start: Callable[[Array, float], TrainState]  # (seeds (S,) uint32, forget bias) -> states
+    start: Callable[[Array, float], State]  # (seeds (S,) uint32, forget bias) -> states
     # (settings, states, (xs, targets)) -> (states, {"loss", "gradient_norm", "finite"}), (S, steps)
     # each
     advance: Callable
@@ -155,14 +155,13 @@ def net(
 @functools.cache
 def starter(
     cell: str, inputs: int, hidden: int, outputs: int, optimizer: str
-) -> Callable[[Array, float], TrainState]:
+) -> Callable[[Array, float], State]:
     """Makes ``Program.start``, compiled once for all lags."""
 
     def start(seed, forget_bias):
         params = net(cell, jax.random.key(seed), inputs, hidden, outputs, forget_bias)
-        return init_state(
-            params, rule(optimizer, Settings(0.0, 1.0, 0.0))
-        )  # its state does not depend on the settings
+        # its state does not depend on the settings
+        return init_state(params, rule(optimizer, Settings(0.0, 1.0, 0.0)))
 
     # it runs once, and random numbers take XLA longest to optimise
     return jax.jit(

@@ -6,44 +6,42 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from deepseq.lab.records import Record, Records
 from experiments.long_dependencies.tasks import TASKS
 
 SGD = ("sgd", "sgd-slow", "sgd-c", "sgd-cr")  # the ways of training that the clipping part compares
 Place = tuple[str, int]  # task and lag
 
 
-class Runs:
+class Runs(Records):
     """The records of a log; a training has all seeds or is not there."""
 
-    def __init__(self, config: ConfigDict, records: Sequence[Mapping]):
-        self.seeds = list(config.seeds)
-        self.steps = dict(config.train.steps)
+    def __init__(self, config: ConfigDict, records: Sequence[Record]):
+        names = [{key: r[key] for key in ("task", "lag", "arm")} for r in records]
+        super().__init__(records, names)
+        self.seeds, self.steps = list(config.seeds), dict(config.train.steps)
         self.clipping_steps = config.clipping.steps
-        self._records = {
-            (record["task"], record["lag"], record["arm"]): record for record in records
-        }
         self.places = [(task, lag) for task in TASKS for lag in config.lags[task]]
         self.clipping = [("order", lag) for lag in config.clipping.lags]
 
     def arms(self) -> list[str]:
         """The cells, in the order of the log."""
-        return list(dict.fromkeys(arm for _, _, arm in self._records if arm not in SGD))
+        return [
+            arm for arm in dict.fromkeys(arm for _, _, arm in self.trainings()) if arm not in SGD
+        ]
 
-    def has(self, *arms: str, places: Sequence[Place] | None = None) -> bool:
+    def trained(self, *arms: str, places: Sequence[Place] | None = None) -> bool:
         """Whether these arms have been trained at these places, or at all of the cells' places."""
-        return all(
-            (*place, arm) in self._records
-            for place in (self.places if places is None else places)
-            for arm in arms
-        )
+        where = self.places if places is None else places
+        return all(self.has(task=task, lag=lag, arm=arm) for task, lag in where for arm in arms)
 
-    def all(self) -> list[tuple[str, int, str]]:
+    def trainings(self) -> list[tuple[str, int, str]]:
         """(task, lag, arm) of every training there is, in the order of the log."""
-        return list(self._records)
+        return [(tag["task"], tag["lag"], tag["arm"]) for tag in self.tags]
 
     def training(self, place: Place, arm: str) -> Mapping:
         """The record of one training."""
-        return self._records[(*place, arm)]
+        return self.end(task=place[0], lag=place[1], arm=arm)
 
     def runs(self, place: Place, arm: str) -> list[Mapping]:
         """Its runs, one per seed in the config's order."""
@@ -79,8 +77,8 @@ class Runs:
 
     def diverged(self, arm: str) -> int:
         """How many runs of an arm diverged."""
-        records = [record for record in self._records.values() if record["arm"] == arm]
-        return sum(run["end"] == "diverged" for record in records for run in record["runs"])
+        runs = [run for record in self.all if record["arm"] == arm for run in record["runs"]]
+        return sum(run["end"] == "diverged" for run in runs)
 
     def mean_shortfall(self, arm: str) -> np.ndarray:
         """(S,) mean of ``shortfall`` over all tasks and lags."""

@@ -17,7 +17,8 @@ def omega(wh: Array, hs: Array, deltas: Array) -> Array:
     """How far the recurrent Jacobian is from keeping the norm of the error along the error's own
     direction (equation 9).
 
-        Omega = mean over k of (|dE/dh_(k+1) dh_(k+1)/dh_k| / |dE/dh_(k+1)| - 1)^2,   dh_(k+1)/dh_k = W_h diag(1 - h_(k+1)^2)
+        Omega = mean over k of (|dE/dh_(k+1) dh_(k+1)/dh_k| / |dE/dh_(k+1)| - 1)^2,
+        dh_(k+1)/dh_k = W_h diag(1 - h_(k+1)^2)
 
     The equation sums over k; here, as in its authors' program, terms are averaged over steps and
     sequences, and those whose error has vanished altogether do not count.
@@ -30,9 +31,8 @@ def omega(wh: Array, hs: Array, deltas: Array) -> Array:
     Returns:
       () at least 0; 0 where no term counts.
     """
-    ratio, counts = error_growth(
-        wh, 1 - hs[1:] ** 2, deltas[1:]
-    )  # the step before the first is no state of the sequence
+    # the step before the first is no state of the sequence
+    ratio, counts = error_growth(wh, 1 - hs[1:] ** 2, deltas[1:])
     return jnp.sum((ratio - 1) ** 2) / jnp.maximum(jnp.sum(counts), 1)
 
 

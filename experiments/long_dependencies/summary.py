@@ -1,16 +1,15 @@
-"""From the log of the long-dependencies study to its numbers, its table against the papers and its
-deviations from them.
-"""
+"""The long-dependencies study's numbers, verdicts, table against the papers and deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from deepseq.data.tasks import ADDING_BASELINE, copy_baseline
-from deepseq.lab.verdicts import mean_interval
-from experiments.long_dependencies.claims import CLAIMS
-from experiments.long_dependencies.records import Runs
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import compare, deviations, over_seeds
+from experiments.long_dependencies.claims import claims
+from experiments.long_dependencies.records import Place, Runs
 from experiments.long_dependencies.tasks import TASKS
 
 SEQUENCES = {
@@ -19,135 +18,99 @@ SEQUENCES = {
 }  # HS97's LSTM: lag, cost, where
 
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts, comparison with the papers and deviations from them, from its
-    log alone.
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts, comparison with the papers and deviations, from its log alone.
 
     Claims whose trainings are not all there are left out.
     """
     runs = Runs(config, records)
-    claims = [claim(config, runs) for claim in CLAIMS]
+    trainings = runs.trainings()
     return {
         "metrics": {
             "trainings": {
-                f"{task} {lag}, {arm}": _metrics(runs, (task, lag), arm)
-                for task, lag, arm in runs.all()
+                f"{t} {lag}, {arm}": metrics(runs, (t, lag), arm) for t, lag, arm in trainings
             },
-            "diverged_runs": {
-                arm: runs.diverged(arm) for arm in dict.fromkeys(arm for *_, arm in runs.all())
-            },
+            "diverged_runs": {arm: runs.diverged(arm) for _, _, arm in trainings},
         },
-        "claims": [claim for claim in claims if claim is not None],
-        "comparison": [*_costs(config, runs), *_baselines(config, runs), *_success(config, runs)],
-        "deviations": [
-            {"paper": paper, "here": here, "reason": reason}
-            for paper, here, reason, differs in _deviations(config)
-            if differs
-        ],
+        "claims": claims(config, runs),
+        "comparison": [*costs(config, runs), *baselines(runs), *success(config, runs)],
+        "deviations": departures(config),
     }
 
 
-def _metrics(runs: Runs, place: tuple[str, int], arm: str) -> dict:
+def metrics(runs: Runs, place: Place, arm: str) -> dict:
+    """What a training came to."""
     record = runs.training(place, arm)
     return {
         "parameters": record["parameters"],
         "baseline": record["baseline"],
-        "last_loss_over_baseline": _over_seeds(runs.shortfall(place, arm)),
+        "last_loss_over_baseline": over_seeds(runs.shortfall(place, arm)),
         "solved_share": float(runs.solved(place, arm).mean()),
-        "steps_until_solved": _over_seeds(runs.cost(place, arm)),
+        "steps_until_solved": over_seeds(runs.cost(place, arm)),
     }
 
 
-def _over_seeds(values: np.ndarray) -> dict:
-    return {
-        "mean": float(values.mean()),
-        "interval": mean_interval(values),
-        "by_seed": values.tolist(),
-    }
-
-
-def _row(
-    quantity: str, unit: str, paper: float | None, source: str, values: np.ndarray, remark: str
-) -> dict:
-    ours = _over_seeds(values) if len(values) else {"mean": None, "interval": None}
-    ours = {"ours": ours["mean"], "interval": ours["interval"], "n": len(values)}
-    return {
-        "quantity": quantity,
-        "unit": unit,
-        "paper": paper,
-        "source": source,
-        **ours,
-        "remark": remark,
-    }
-
-
-def _costs(config: ConfigDict, runs: Runs) -> list[dict]:
+def costs(config: ConfigDict, runs: Runs) -> list[dict]:
     """What the LSTM needed, beside the counts of its first paper."""
     rows = []
     for task, (lag, paper, where) in SEQUENCES.items():
         place = runs.longest(task)
-        if place is None or not runs.has("lstm", places=[place]):
+        if place is None or not runs.trained("lstm", places=[place]):
             continue
         share = runs.solved(place, "lstm").mean()
-        quantity = f"LSTM on {TASKS[task]}, lag {place[1]}: sequences until solved"
-        source = f"Hochreiter, Schmidhuber 1997, {where}, T = {lag}"
-        remark = (
-            f"solved by {share:.0%} of the runs; net, optimiser, target and criterion differ: an"
-            " order of magnitude alone"
+        row = compare(
+            f"LSTM on {TASKS[task]}, lag {place[1]}: sequences until solved",
+            runs.cost(place, "lstm") * config.train.batch_size,
+            paper=paper,
+            source=f"Hochreiter, Schmidhuber 1997, {where}, T = {lag}",
+            unit="sequences",
+            remark=f"solved by {share:.0%} of the runs; net, optimiser, target and criterion"
+            " differ: an order of magnitude alone",
         )
-        rows.append(
-            _row(
-                quantity,
-                "sequences",
-                paper,
-                source,
-                runs.cost(place, "lstm") * config.train.batch_size,
-                remark,
-            )
-        )
+        rows.append(row)
     return rows
 
 
-def _baselines(config: ConfigDict, runs: Runs) -> list[dict]:
+def baselines(runs: Runs) -> list[dict]:
     """Where a tanh RNN that has learned nothing stays, beside the baseline."""
     rows = []
     for task, name in (("adding", "0.167"), ("copy", "10 ln 8 / (T + 20)")):
         place = runs.longest(task)
-        if place is None or not runs.has("rnn", places=[place]):
+        if place is None or not runs.trained("rnn", places=[place]):
             continue
-        paper = ADDING_BASELINE if task == "adding" else copy_baseline(place[1])
-        last = np.array([run["loss"][-1] for run in runs.runs(place, "rnn")])
-        quantity = f"{task}, lag {place[1]}: loss without memory; ours: last loss of the tanh RNN"
-        unit = "squared error" if task == "adding" else "nats"
-        rows.append(
-            _row(quantity, unit, paper, f"Arjovsky et al. 2016, section 4: {name}", last, "")
+        row = compare(
+            f"{task}, lag {place[1]}: loss without memory; ours: last loss of the tanh RNN",
+            np.array([run["loss"][-1] for run in runs.runs(place, "rnn")]),
+            paper=ADDING_BASELINE if task == "adding" else copy_baseline(place[1]),
+            source=f"Arjovsky et al. 2016, section 4: {name}",
+            unit="squared error" if task == "adding" else "nats",
         )
+        rows.append(row)
     return rows
 
 
-def _success(config: ConfigDict, runs: Runs) -> list[dict]:
-    if not runs.clipping or not runs.has("sgd-cr", places=runs.clipping):
+def success(config: ConfigDict, runs: Runs) -> list[dict]:
+    """How many runs of SGD-CR solve the longest temporal order."""
+    if not runs.clipping or not runs.trained("sgd-cr", places=runs.clipping):
         return []
     place = runs.clipping[-1]
-    quantity = f"SGD-CR on temporal order, length {place[1]}: runs that succeed"
-    source = "Pascanu et al. 2013, section 4.1, up to length 200"
-    row = _row(
-        quantity,
-        "%",
-        100.0,
-        source,
+    row = compare(
+        f"SGD-CR on temporal order, length {place[1]}: runs that succeed",
         100 * runs.solved(place, "sgd-cr"),
-        f"within {config.clipping.steps} steps",
+        paper=100.0,
+        source="Pascanu et al. 2013, section 4.1, up to length 200",
+        unit="%",
+        remark=f"within {config.clipping.steps} steps",
     )
     return [row | {"interval": None}]  # Student's would reach beyond 100 %
 
 
-def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
-    """(the papers, here, why, whether it applies)."""
+def departures(config: ConfigDict) -> list[dict]:
+    """What is done otherwise than in the papers."""
     train, clipping, measure = config.train, config.clipping, config.measure
     longest = {name: max(config.lags[task]) for task, name in TASKS.items() if config.lags[task]}
     rates = ", ".join(f"{cell} {rate:g}" for cell, rate in train.rates.items())
-    return [
+    return deviations(
         (
             (
                 "adding and copy at lags of 100 to 750 (Arjovsky et al.), temporal order up to 200"
@@ -176,7 +139,6 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
                 f" baseline, at most {max(train.steps.values())} steps"
             ),
             "one criterion for all tasks and cells",
-            True,
         ),
         (
             "the IRNN's input weights start close to 0 (Le et al.)",
@@ -191,7 +153,6 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
                 " of parameters"
             ),
             "both comparisons are made",
-            True,
         ),
         (
             (
@@ -203,12 +164,10 @@ def _deviations(config: ConfigDict) -> list[tuple[str, str, str, bool]]:
                 f" steps; as a control, SGD without clipping at a rate of {clipping.slow_rate:g}"
             ),
             "every direction starts alike; time",
-            True,
         ),
         (
             "the sum over steps of the regulariser's terms (Pascanu et al., equation 9)",
             "their mean over steps and sequences",
             "as in the authors' program; its weight is then independent of the length",
-            True,
         ),
-    ]
+    )

@@ -16,7 +16,7 @@ TASKS = {"adding": "adding", "copy": "copy", "order": "temporal order", "echo": 
 
 
 class Problem(NamedTuple):
-    """A task at one lag; every cost is a mean whose smallest value without memory is ``baseline``."""
+    """A task at one lag; every cost is a mean, whose least value without memory is ``baseline``."""
 
     inputs: int  # D of what ``encode`` makes
     outputs: int

@@ -5,15 +5,13 @@ until each has ended.
 import contextlib
 import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from deepseq.train.checkpoints import Checkpoints
-from deepseq.train.loop import Interrupted
+from deepseq.lab.jobs import Session
+from deepseq.train.loop import train_in_chunks
 from deepseq.train.sequences import ended
 from experiments.long_dependencies.cells import (
     Program,
@@ -45,11 +43,6 @@ class Training(NamedTuple):
         """Names the training among those of the log."""
         return {"task": self.task, "lag": self.lag, "arm": self.arm}
 
-    @property
-    def name(self) -> str:
-        """The same as the name of a directory."""
-        return f"{self.task}-{self.lag}-{self.arm}".replace(", ", "-").replace(" ", "-")
-
 
 class Curves(NamedTuple):
     """What a training has seen, chunk by chunk of ``measure.every`` steps; rows that are still to
@@ -60,76 +53,68 @@ class Curves(NamedTuple):
     norm: np.ndarray  # (N, S) float32, largest norm of the gradient in a chunk, before clipping
     finite: np.ndarray  # (N, S) int32, steps of a chunk before its first that was not finite
 
-
-def programs(config: ConfigDict) -> Callable[[str, int, str, str], Program]:
-    """(task, lag, cell, optimizer) -> its program; trainings that differ in numbers alone get the
-    same one.
-    """
-
-    @functools.cache
-    def get(task: str, lag: int, cell: str, optimizer: str) -> Program:
-        task_at_lag = problem(task, lag)
-        units = width(cell, config.net.hidden, task_at_lag.inputs, task_at_lag.outputs)
-        return program(task_at_lag, cell, units, optimizer)
-
-    return get
+    def note(self, n: int, metrics: dict[str, np.ndarray], every: int) -> None:
+        """Writes down the n-th chunk."""
+        self.loss[n], self.norm[n] = metrics["loss"].mean(1), metrics["gradient_norm"].max(1)
+        self.finite[n] = [every if (bad := ended(x)) is None else bad for x in metrics["finite"]]
 
 
-def train(
-    config: ConfigDict,
-    get_program: Callable[..., Program],
-    checkpoints: Path,
-    stopping: Callable[[], bool],
-    training: Training,
-) -> dict[str, Any]:
-    """Trains from the beginning, or the newest checkpoint, and returns the record of the log.
+class Trainer:
+    """Trains all seeds side by side; trainings that differ in numbers share a program."""
 
-    Raises:
-      Interrupted: ``stopping`` said so.
-      OSError: a checkpoint cannot be written.
-    """
-    every, save_every, seeds = config.measure.every, config.measure.save_every, tuple(config.seeds)
-    task = problem(training.task, training.lag)
-    own = get_program(training.task, training.lag, training.cell, training.optimizer)
-    chunks, count = training.steps // every, len(seeds)
-    unseen = np.full((chunks, count), np.nan, np.float32)
-    curves = Curves(unseen, unseen.copy(), np.full((chunks, count), every, np.int32))
-    state = own.start(np.array(seeds, np.uint32), training.forget_bias)
-    with contextlib.ExitStack() as stack:
-        if save_every:
-            saves = stack.enter_context(Checkpoints(checkpoints / training.name))
-            restored = saves.restore((state, curves))
+    def __init__(self, config: ConfigDict):
+        self.config, self._program = config, functools.cache(self._compiled)
+
+    def _compiled(self, task: str, lag: int, cell: str, optimizer: str) -> Program:
+        problem_at = problem(task, lag)
+        units = width(cell, self.config.net.hidden, problem_at.inputs, problem_at.outputs)
+        return program(problem_at, cell, units, optimizer)
+
+    def train(self, session: Session, training: Training) -> dict[str, Any]:
+        """From the beginning, or the newest checkpoint, to the record of the log, untagged."""
+        measure, seeds = self.config.measure, tuple(self.config.seeds)
+        every, chunks = measure.every, training.steps // measure.every
+        task = problem(training.task, training.lag)
+        compiled = self._program(training.task, training.lag, training.cell, training.optimizer)
+        unseen = np.full((chunks, len(seeds)), np.nan, np.float32)
+        curves = Curves(unseen, unseen.copy(), np.full(unseen.shape, every, np.int32))
+        state = compiled.start(np.array(seeds, np.uint32), training.forget_bias)
+        advance = functools.partial(compiled.advance, training.settings)
+        end = functools.partial(_end, every, measure.solved * task.baseline)
+        with contextlib.ExitStack() as stack:
+            saves = stack.enter_context(session.checkpoints()) if measure.save_every else None
+            restored = saves.restore((state, curves)) if saves else None
             if restored is not None:
                 state, curves = restored[0], Curves(*map(np.array, restored[1]))
-        end = functools.partial(_end, curves, every, config.measure.solved * task.baseline)
-        for n in range(int(state.step[0]) // every, chunks):
-            if all(end(row)[0] for row in range(count)):
-                break
-            if stopping():
-                raise Interrupted(n * every, training.tag)
-            batches = chunk(task, seeds, training.lag, n, every, config.train.batch_size)
-            state, seen = own.advance(training.settings, state, batches)
-            seen = jax.device_get(seen)
-            curves.loss[n], curves.norm[n] = seen["loss"].mean(1), seen["gradient_norm"].max(1)
-            curves.finite[n] = [
-                every if (bad := ended(steps)) is None else bad for steps in seen["finite"]
-            ]
-            if save_every and (n + 1) * every % save_every == 0:
-                saves.save((n + 1) * every, (state, curves))
-    runs = []
-    for row, seed in enumerate(seeds):
-        how, points, steps = end(row)
-        shown = {
-            name: _six_digits(curve[:points, row])
-            for name, curve in (("loss", curves.loss), ("norm", curves.norm))
+            begin = int(state.step[0])
+            batch = self.config.train.batch_size
+            for done, latest, metrics in train_in_chunks(
+                advance,
+                state,
+                lambda n: chunk(task, seeds, training.lag, n, every, batch),
+                updates=0 if _all_ended(end, curves) else training.steps,
+                every=every,
+                begin=begin,
+                tag=session.tag,
+                stopping=session.stopping,
+            ):
+                curves.note(done // every - 1, metrics, every)
+                session.tick(done / training.steps)
+                if saves and done % measure.save_every == 0:
+                    saves.save(done, (latest, curves))
+                if _all_ended(end, curves):
+                    break
+        runs = []
+        for row, seed in enumerate(seeds):
+            how, points, steps = end(curves, row)
+            kept = (("loss", curves.loss), ("norm", curves.norm))
+            shown = {name: _six_digits(curve[:points, row]) for name, curve in kept}
+            runs.append({"seed": seed, "end": how or UNSOLVED, "steps": steps, **shown})
+        return {
+            **_counts(self.config, training.cell, task),
+            "baseline": task.baseline,
+            "runs": runs,
         }
-        runs.append({"seed": seed, "end": how or UNSOLVED, "steps": steps, **shown})
-    return {
-        **training.tag,
-        **_counts(config, training.cell, task),
-        "baseline": task.baseline,
-        "runs": runs,
-    }
 
 
 def _counts(config: ConfigDict, cell: str, task: Problem) -> dict[str, int]:
@@ -141,9 +126,10 @@ def _counts(config: ConfigDict, cell: str, task: Problem) -> dict[str, int]:
     }
 
 
-def _end(curves: Curves, every: int, goal: float, row: int) -> tuple[str | None, int, int]:
-    """How and when a run ended, if it did: (how or None, points of its curve, steps taken). What
-    came after does not count.
+def _end(every: int, goal: float, curves: Curves, row: int) -> tuple[str | None, int, int]:
+    """How and when a run ended, if it did: (how or None, points of its curve, steps taken).
+
+    What came after does not count.
     """
     loss, finite = curves.loss[:, row], curves.finite[:, row]
     for n in range(len(loss)):
@@ -152,6 +138,10 @@ def _end(curves: Curves, every: int, goal: float, row: int) -> tuple[str | None,
         if loss[n] < goal:
             return SOLVED, n + 1, (n + 1) * every
     return None, len(loss), len(loss) * every
+
+
+def _all_ended(end: Callable, curves: Curves) -> bool:
+    return all(end(curves, row)[0] for row in range(curves.loss.shape[1]))
 
 
 def _six_digits(values: np.ndarray) -> list[float]:

@@ -1,12 +1,11 @@
-"""Every net by a short name, with an example of each size that must be given, for
-``experiments.summary``.
-"""
+"""Every net by a short name, with an example of each size that must be given."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from deepseq.nets import recurrent
 from deepseq.nets.images import (
@@ -36,75 +35,55 @@ class Kind(NamedTuple):
     """A net that can be summarised."""
 
     paper: str
-    build: Callable[
-        ..., Pass
-    ]  # of the image's size, where it reads images, and of what ``sizes`` names
+    build: Callable[..., Pass] | None  # of what ``sizes`` names, and of the image's size
     sizes: dict[str, Any]  # what --net.key can set, and what it is otherwise
-    image_size: int | None = None
+    image_size: int | None = None  # of a net that reads images
 
 
-def _images(
-    make: Callable[..., Any], channels: int = 3, sized: bool = False
-) -> Callable[..., Pass]:
+def _images(make: Callable, channels: int = 3, sized: bool = False) -> Callable[..., Pass]:
     def build(*, image_size: int, **sizes: Any) -> Pass:
         net = make(**sizes, **({"image_size": image_size} if sized else {}))
-        shape = (1, image_size, image_size, sizes.get("in_channels", channels))
-        inputs = (jax.ShapeDtypeStruct(shape, jnp.float32),)
-        return Pass(
-            lambda params, x: net.apply(params, x, running=None, key=None)[0], net.init, inputs
-        )
+        x = _floats(1, image_size, image_size, sizes.get("in_channels", channels))
+        return Pass(lambda p, x: net.apply(p, x, running=None, key=None)[0], net.init, (x,))
 
     return build
 
 
-def _tokens(steps: int, *axes: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((*axes, steps), jnp.int32)
-
-
-def _language_model(make: Callable[..., Any]) -> Callable[..., Pass]:
+def _language_model(make: Callable) -> Callable[..., Pass]:
     def build(*, steps: int, **sizes: Any) -> Pass:
         net = make(**sizes)
-        inputs = (jax.ShapeDtypeStruct((steps, 1), jnp.int32),)
-        return Pass(
-            lambda params, tokens: net.apply(params, tokens, carry=None, key=None)[0],
-            net.init,
-            inputs,
-        )
+        xs = _tokens(steps, 1)
+        return Pass(lambda p, x: net.apply(p, x, carry=None, key=None)[0], net.init, (xs,))
 
     return build
 
 
-def _encoder_decoder(make: Callable[..., Any]) -> Callable[..., Pass]:
+def _encoder_decoder(make: Callable) -> Callable[..., Pass]:
     def build(*, steps: int, **sizes: Any) -> Pass:
         net = make(**sizes)
 
-        def forward(params: Any, source: jax.Array, target: jax.Array) -> jax.Array:
-            return net.teach(
-                params, net.encode(params, source, lengths=None, key=None), target, key=None
-            )
+        def forward(params: Any, source: Array, target: Array) -> Array:
+            memory = net.encode(params, source, lengths=None, key=None)
+            return net.teach(params, memory, target, key=None)
 
-        return Pass(forward, net.init, (_tokens(steps, 1), _tokens(steps, 1)))
+        return Pass(forward, net.init, (_tokens(1, steps), _tokens(1, steps)))
 
     return build
 
 
 def _recurrent(init: Callable, layer: Callable) -> Callable[..., Pass]:
     def build(*, inputs: int, hidden: int, steps: int) -> Pass:
-        xs = jax.ShapeDtypeStruct((steps, 1, inputs), jnp.float32)
-        return Pass(
-            lambda params, xs: layer(params, xs)[1], lambda key: init(key, inputs, hidden), (xs,)
-        )
+        xs = _floats(steps, 1, inputs)
+        return Pass(lambda p, x: layer(p, x)[1], lambda key: init(key, inputs, hidden), (xs,))
 
     return build
 
 
 def _grid(init: Callable, layer: Callable) -> Callable[..., Pass]:
     def build(*, inputs: int, hidden: int, side: int) -> Pass:
-        xs = jax.ShapeDtypeStruct((side, side, inputs), jnp.float32)
+        xs = _floats(side, side, inputs)
         return Pass(
-            lambda params, xs: layer(params, xs[:, :, None]),
-            lambda key: init(key, inputs, hidden),
-            (xs,),
+            lambda p, x: layer(p, x[:, :, None]), lambda key: init(key, inputs, hidden), (xs,)
         )
 
     return build
@@ -112,15 +91,25 @@ def _grid(init: Callable, layer: Callable) -> Callable[..., Pass]:
 
 def _window(*, symbols: int, tau: int, hidden: int) -> Pass:
     net = ar.window(symbols, tau, hidden)
-    return Pass(net.apply, net.init, (_tokens(tau, 1),))
+    return Pass(net.apply, net.init, (_tokens(1, tau),))
 
 
 def _lenet5() -> Any:
     return lenet.lenet5(jnp.ones((10, 84)))
 
 
-CLASSES = {"classes": 1000, "in_channels": 3}
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _tokens(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.int32)
+
+
+LARGE = {"classes": 1000, "in_channels": 3}
 SMALL = {"classes": 10, "in_channels": 3}
+GRID = {"inputs": 1, "hidden": 32, "side": 8}
+TEXT = {"vocabulary": 10_000, "steps": 35}
 LAYER = {"inputs": 128, "hidden": 128, "steps": 100}
 PAIR = {
     "source_vocabulary": 8000,
@@ -140,17 +129,15 @@ TRANSFORMER = {
 }
 
 KINDS = {
-    "alexnet": Kind("Krizhevsky et al. 2012", _images(alexnet.alexnet, sized=True), CLASSES, 227),
+    "alexnet": Kind("Krizhevsky et al. 2012", _images(alexnet.alexnet, sized=True), LARGE, 227),
     "alexnet_single_tower": Kind(
-        "Krizhevsky 2014", _images(alexnet.single_tower, sized=True), CLASSES, 224
+        "Krizhevsky 2014", _images(alexnet.single_tower, sized=True), LARGE, 224
     ),
     "ar_window": Kind("Bengio et al. 2003", _window, {"symbols": 10, "tau": 5, "hidden": 64}),
     "attentive": Kind(
         "Bahdanau et al. 2015", _encoder_decoder(attentive.attentive), PAIR | {"alignment": 256}
     ),
-    "densenet": Kind(
-        "Huang et al. 2016", _images(densenet.imagenet), {"depth": 121, **CLASSES}, 224
-    ),
+    "densenet": Kind("Huang et al. 2016", _images(densenet.imagenet), {"depth": 121, **LARGE}, 224),
     "densenet_cifar": Kind(
         "Huang et al. 2016",
         _images(densenet.cifar),
@@ -160,45 +147,27 @@ KINDS = {
     "encoder_decoder": Kind(
         "Sutskever et al. 2014", _encoder_decoder(seq2seq.encoder_decoder), PAIR | {"layers": 4}
     ),
-    "googlenet": Kind("Szegedy et al. 2014", _images(googlenet.googlenet), CLASSES, 224),
+    "googlenet": Kind("Szegedy et al. 2014", _images(googlenet.googlenet), LARGE, 224),
     "googlenet_auxiliary": Kind(
-        "Szegedy et al. 2014", _images(googlenet.with_auxiliary, sized=True), CLASSES, 224
+        "Szegedy et al. 2014", _images(googlenet.with_auxiliary, sized=True), LARGE, 224
     ),
     "googlenet_batch_norm": Kind(
-        "Ioffe, Szegedy 2015", _images(googlenet_batch_norm.googlenet), CLASSES, 224
+        "Ioffe, Szegedy 2015", _images(googlenet_batch_norm.googlenet), LARGE, 224
     ),
     "googlenet_batch_norm_auxiliary": Kind(
-        "Ioffe, Szegedy 2015", _images(googlenet_batch_norm.with_auxiliary), CLASSES, 224
+        "Ioffe, Szegedy 2015", _images(googlenet_batch_norm.with_auxiliary), LARGE, 224
     ),
-    "grid_lstm": Kind(
-        "Graves et al. 2007",
-        _grid(grid.grid_lstm_init, grid.grid_lstm),
-        {"inputs": 1, "hidden": 32, "side": 8},
-    ),
-    "grid_rnn": Kind(
-        "Graves et al. 2007",
-        _grid(grid.grid_rnn_init, grid.grid_rnn),
-        {"inputs": 1, "hidden": 32, "side": 8},
-    ),
+    "grid_lstm": Kind("Graves et al. 2007", _grid(grid.grid_lstm_init, grid.grid_lstm), GRID),
+    "grid_rnn": Kind("Graves et al. 2007", _grid(grid.grid_rnn_init, grid.grid_rnn), GRID),
     "gru": Kind("Cho et al. 2014", _recurrent(recurrent.gru_init, recurrent.gru), LAYER),
     "lenet5": Kind("LeCun et al. 1998", _images(_lenet5, 1), {}, 32),
     "lenet5_full": Kind(
         "LeCun et al. 1998", _images(lenet.full_lenet5, 1), {"classes": 10, "in_channels": 1}, 32
     ),
-    "lm_large": Kind(
-        "Zaremba et al. 2014",
-        _language_model(language_model.large),
-        {"vocabulary": 10_000, "steps": 35},
-    ),
-    "lm_medium": Kind(
-        "Zaremba et al. 2014",
-        _language_model(language_model.medium),
-        {"vocabulary": 10_000, "steps": 35},
-    ),
+    "lm_large": Kind("Zaremba et al. 2014", _language_model(language_model.large), TEXT),
+    "lm_medium": Kind("Zaremba et al. 2014", _language_model(language_model.medium), TEXT),
     "lm_small": Kind(
-        "Zaremba et al. 2014",
-        _language_model(language_model.small),
-        {"vocabulary": 10_000, "steps": 20},
+        "Zaremba et al. 2014", _language_model(language_model.small), TEXT | {"steps": 20}
     ),
     "lstm": Kind(
         "Hochreiter, Schmidhuber 1997", _recurrent(recurrent.lstm_init, recurrent.lstm), LAYER
@@ -211,7 +180,7 @@ KINDS = {
         32,
     ),
     "resnet": Kind(
-        "He et al. 2015", _images(resnet.imagenet), {"depth": 50, "shortcut": "B", **CLASSES}, 224
+        "He et al. 2015", _images(resnet.imagenet), {"depth": 50, "shortcut": "B", **LARGE}, 224
     ),
     "resnet_cifar": Kind(
         "He et al. 2015",
@@ -224,7 +193,7 @@ KINDS = {
         "Vaswani et al. 2017", _encoder_decoder(transformer.transformer), TRANSFORMER
     ),
     "vgg": Kind(
-        "Simonyan, Zisserman 2014", _images(vgg.vgg, sized=True), {"depth": 16, **CLASSES}, 224
+        "Simonyan, Zisserman 2014", _images(vgg.vgg, sized=True), {"depth": 16, **LARGE}, 224
     ),
     "zip_codes": Kind("LeCun et al. 1989", _images(lenet.zip_codes, 1), {}, 16),
 }

@@ -16,7 +16,7 @@ from experiments.truncated_bptt.nets import step_loss
 from experiments.truncated_bptt.training import KEPT, Model, gradient, segments
 
 
-def against_full(config: ConfigDict, own: Model, params: Any) -> dict[str, list]:
+def against_full(config: ConfigDict, net: Model, params: Any) -> dict[str, list]:
     """The gradient of one update cut k steps back, k1 = 1, against the full one, for stacked
     parameters (S, ...).
 
@@ -25,12 +25,12 @@ def against_full(config: ConfigDict, own: Model, params: Any) -> dict[str, list]
     """
     steps = config.train.steps
     data = [
-        jax.tree.map(lambda a: a[0], segments(stream, steps, steps, KEPT)) for stream in own.streams
+        jax.tree.map(lambda a: a[0], segments(stream, steps, steps, KEPT)) for stream in net.streams
     ]
     inputs, targets = jax.tree.map(lambda *a: np.stack(a), *data)
-    carry = own.zero(config.train.batch_size)
+    carry = net.zero(config.train.batch_size)
     gradients = [
-        np.asarray(_cut(own.cell, k, params, carry, inputs, targets)) for k in config.truncations
+        np.asarray(_cut(net.cell, k, params, carry, inputs, targets)) for k in config.truncations
     ]
     full, found = gradients[-1], {"cosine": [], "bias": []}
     for g in gradients:
@@ -55,7 +55,7 @@ def _cut(cell, k, params, carry, inputs, targets):
     return jax.vmap(flat)(params, inputs, targets)
 
 
-def reach(config: ConfigDict, own: Model) -> dict[str, Any]:
+def reach(config: ConfigDict, net: Model) -> dict[str, Any]:
     """How far back the last step's loss is felt, as dL/dh_t by lag, for each k; and whether k = T
     is the full gradient.
 
@@ -66,10 +66,10 @@ def reach(config: ConfigDict, own: Model) -> dict[str, Any]:
       the gradient.
     """
     steps, batch = config.train.steps, config.train.batch_size
-    params = jax.jit(own.init)(jax.random.key(0))
-    inputs, targets = jax.tree.map(lambda a: a[0], segments(own.streams[0], steps, steps, KEPT))
+    params = jax.jit(net.init)(jax.random.key(0))
+    inputs, targets = jax.tree.map(lambda a: a[0], segments(net.streams[0], steps, steps, KEPT))
     last = targets._replace(counts=(np.arange(steps) == steps - 1).astype(np.float32))
-    carry = own.zero(batch)
+    carry = net.zero(batch)
 
     def pushed(params, carry, each):
         """The cell with a push on its state, which acts at one step alone: its gradient is that of
@@ -77,7 +77,7 @@ def reach(config: ConfigDict, own: Model) -> dict[str, Any]:
         """
         push, (here, inputs) = params["push"], each
         carry = jax.tree.map(lambda s: s + here * push, carry)
-        return own.cell(params["net"], carry, inputs)
+        return net.cell(params["net"], carry, inputs)
 
     def felt(k, t):
         here = (jnp.arange(steps) == t).astype(jnp.float32)
@@ -90,8 +90,8 @@ def reach(config: ConfigDict, own: Model) -> dict[str, Any]:
         np.asarray(jax.jit(jax.vmap(functools.partial(felt, k)))(steps_back))
         for k in config.truncations
     ]
-    cut = jax.jit(R.tbptt(own.cell, step_loss, k1=1, k2=steps))(params, carry, inputs, targets)[1]
-    full = jax.jit(R.chunk_gradient(own.cell, step_loss))(params, carry, inputs, targets)[1]
+    cut = jax.jit(R.tbptt(net.cell, step_loss, k1=1, k2=steps))(params, carry, inputs, targets)[1]
+    full = jax.jit(R.chunk_gradient(net.cell, step_loss))(params, carry, inputs, targets)[1]
     differences = jax.tree.leaves(jax.tree.map(lambda a, b: jnp.abs(a - b).max(), cut, full))
     whole = max(map(float, differences)) / max(
         float(jnp.abs(g).max()) for g in jax.tree.leaves(full)
@@ -99,7 +99,7 @@ def reach(config: ConfigDict, own: Model) -> dict[str, Any]:
     return {"lags": list(range(steps)), "norms": [n.tolist() for n in norms], "whole": whole}
 
 
-def cost(config: ConfigDict, own: Model) -> dict[str, Any]:
+def cost(config: ConfigDict, net: Model) -> dict[str, Any]:
     """Temporary memory and time of the gradient.
 
     Returns:
@@ -109,12 +109,12 @@ def cost(config: ConfigDict, own: Model) -> dict[str, Any]:
         part of the verdicts.
     """
     steps, batch = config.train.steps, config.train.batch_size
-    params, carry = jax.jit(own.init)(jax.random.key(0)), own.zero(batch)
-    inputs, targets = jax.tree.map(lambda a: a[0], segments(own.streams[0], steps, steps, KEPT))
+    params, carry = jax.jit(net.init)(jax.random.key(0)), net.zero(batch)
+    inputs, targets = jax.tree.map(lambda a: a[0], segments(net.streams[0], steps, steps, KEPT))
     memory, seconds = [], []
     for k in config.truncations:
         compiled = (
-            jax.jit(gradient(own.cell, k, steps)).lower(params, (carry, inputs, targets)).compile()
+            jax.jit(gradient(net.cell, k, steps)).lower(params, (carry, inputs, targets)).compile()
         )
         memory.append(compiled.memory_analysis().temp_size_in_bytes)
         compiled(params, (carry, inputs, targets))
@@ -134,8 +134,8 @@ def cost(config: ConfigDict, own: Model) -> dict[str, Any]:
 
     k = config.truncations[len(config.truncations) // 2]
     forms = {
-        "truncated": R.tbptt(own.cell, step_loss, k1=k, k2=k),
-        "full": R.chunk_gradient(own.cell, step_loss),
+        "truncated": R.tbptt(net.cell, step_loss, k1=k, k2=k),
+        "full": R.chunk_gradient(net.cell, step_loss),
     }
     long = {
         name: [temporary(f, length) for length in config.measure.lengths]

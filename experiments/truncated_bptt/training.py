@@ -1,13 +1,10 @@
-"""One training of the truncation study: a task at one k, its carry handed on or not, all seeds side
-by side.
-"""
+"""What trains a task at one k, its carry handed on or not, all seeds side by side."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
@@ -37,11 +34,6 @@ class Training(NamedTuple):
     k: int
     carry: str  # KEPT or RESET
 
-    @property
-    def name(self) -> str:
-        lag = f" {self.lag}" if self.task == "echo" else ""
-        return f"{self.task}{lag}, k = {self.k}, carry {self.carry}"
-
 
 class Model(NamedTuple):
     """A net with its streams, as the trainings of one task share it."""
@@ -59,12 +51,12 @@ def model(config: ConfigDict, task: str, lag: int) -> Model:
     """The net and the data of a task; nets of one shape are one object, so that they are compiled
     once.
     """
-    own, train = config[task], config.train
-    steps = own.updates * train.steps
+    net, train = config[task], config.train
+    steps = net.updates * train.steps
     if task == "echo":
         streams = [echo_stream(config, seed, lag, steps) for seed in config.seeds]
-        return Model(*_reader(own.cell, 2, 2, own.hidden), streams, None, own.updates, own.rate)
-    data = text.load(own.validation)
+        return Model(*_reader(net.cell, 2, 2, net.hidden), streams, None, net.updates, net.rate)
+    data = text.load(net.validation)
     rows = len(data.train) // train.batch_size
     firsts = [int(np.random.default_rng(seed).integers(rows)) for seed in config.seeds]
     streams = [text_stream(data.train, train.batch_size, first, steps) for first in firsts]
@@ -72,7 +64,7 @@ def model(config: ConfigDict, task: str, lag: int) -> Model:
         data.validation, train.batch_size, 0, len(data.validation) // train.batch_size - 1
     )
     size = len(data.vocabulary)
-    return Model(*_reader(own.cell, size, size, own.hidden), streams, held, own.updates, own.rate)
+    return Model(*_reader(net.cell, size, size, net.hidden), streams, held, net.updates, net.rate)
 
 
 _reader = functools.cache(reader)
@@ -102,77 +94,32 @@ def gradient(cell: Callable, k: int, steps: int) -> Callable:
     return mean
 
 
-def program(config: ConfigDict, own: Model, k: int) -> tuple[Callable, Callable]:
-    """(begin, run) of a task at one k, for all seeds side by side; whether the carry is kept is
-    data to them.
+def program(config: ConfigDict, net: Model, k: int) -> tuple[Callable, Callable]:
+    """(start, run) of a task at one k, all seeds side by side; keeping the carry is data to them.
 
-    begin: keys (S,) -> states. run: (states, batches (S, U, T, ...)) -> (states, (mean losses (S,
-    U), whether finite (S, U)))."""
-    optimizer = clipped(optax.adam(own.rate), config.train.threshold)
-    step = gradient_step(gradient(own.cell, k, config.train.steps), optimizer)
+    start: keys (S,) -> states. run: (states, batches (S, U, T, ...)) -> (states, (mean losses (S,
+    U), whether finite (S, U))).
+    """
+    optimizer = clipped(optax.adam(net.rate), config.train.threshold)
+    step = gradient_step(gradient(net.cell, k, config.train.steps), optimizer)
 
-    def begin(key):
-        return init_state(own.init(key), optimizer), own.zero(config.train.batch_size)
+    def start(key):
+        return init_state(net.init(key), optimizer), net.zero(config.train.batch_size)
 
     def update(state, batch):
         state, carry = state
         state, metrics = step(state, (carry, *batch))
         return (state, metrics["carry"]), (metrics["loss"], metrics["finite"])
 
-    def run(states, batches):
-        return jax.vmap(lambda state, batches: jax.lax.scan(update, state, batches))(
-            states, batches
-        )
-
-    return jax.jit(jax.vmap(begin)), jax.jit(run, donate_argnums=0)
+    run = jax.vmap(lambda state, batches: jax.lax.scan(update, state, batches))
+    return jax.jit(jax.vmap(start)), jax.jit(run, donate_argnums=0)
 
 
-def train(
-    config: ConfigDict,
-    own: Model,
-    training: Training,
-    programs: tuple[Callable, Callable],
-    stopping: Callable[[], bool],
-) -> tuple[dict[str, Any], Any] | None:
-    """The record of a training and its last parameters (S, ...); None when ``stopping`` says so."""
-    every, seeds, (begin, run) = config.measure.every, tuple(config.seeds), programs
-    data = [
-        segments(stream, config.train.steps, training.k, training.carry) for stream in own.streams
-    ]
-    data = jax.tree.map(lambda *a: np.stack(a), *data)
-    states = begin(jnp.stack([jax.random.key(seed) for seed in seeds]))
-    losses, finite = [], []
-    for first in range(0, own.updates, every):
-        if stopping():
-            return None
-        states, (loss, ok) = run(
-            states, jax.tree.map(lambda a, first=first: a[:, first : first + every], data)
-        )
-        losses.append(np.asarray(loss).mean(1))
-        finite.append(np.asarray(ok).all(1))
-    params = states[0].params
-    ends = (
-        np.asarray(held_out(own, training, params))
-        if own.held_out
-        else np.mean(losses[-max(1, len(losses) // 5) :], 0)
-    )
-    runs = [
-        {
-            "seed": seed,
-            "loss": [float(point[i]) for point in losses],
-            "final": float(ends[i]),
-            "finite": all(bool(point[i]) for point in finite),
-        }
-        for i, seed in enumerate(seeds)
-    ]
-    return {**training._asdict(), "every": every, "runs": runs}, params
-
-
-def held_out(own: Model, training: Training, params: Any) -> jax.Array:
+def held_out(net: Model, training: Training, params: Any) -> jax.Array:
     """(S,) mean loss on the held-out text, its carry treated as in training."""
-    parts = segments(own.held_out, len(own.held_out.counts), training.k, training.carry)
+    parts = segments(net.held_out, len(net.held_out.counts), training.k, training.carry)
     inputs, targets = jax.tree.map(lambda a: a[0], parts)
-    return _mean_loss(own.cell, params, own.zero(inputs.symbol.shape[1]), inputs, targets)
+    return _mean_loss(net.cell, params, net.zero(inputs.symbol.shape[1]), inputs, targets)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from ml_collections import ConfigDict
+from ml_collections import FrozenConfigDict
 
 from deepseq.nets.blocks import attention as A
 from deepseq.nets.blocks.layers import Dense, dense
@@ -16,7 +16,7 @@ from deepseq.train.losses import cross_entropy, misclassified
 from deepseq.train.sequences import sequence_step
 from deepseq.train.state import init_state
 
-KINDS = ("without positions", "with positions")
+NETS = ("without positions", "with positions")
 GUESS = 0.5  # accuracy of a guess
 
 
@@ -36,101 +36,76 @@ class Examples(NamedTuple):
     labels: np.ndarray  # (N,) int32: 1 where 0 comes before 1
 
 
-def examples(config: ConfigDict, rng: np.random.Generator, count: int) -> Examples:
+def examples(config: FrozenConfigDict, rng: np.random.Generator, count: int) -> Examples:
     """Sequences of other symbols in which 0 and 1 stand once each, at two random places."""
-    own = config.order
-    tokens = rng.integers(2, own.symbols, (count, own.steps), dtype=np.int32)
-    places = np.argsort(rng.random((count, own.steps)), axis=1)[:, :2]
+    shape = count, config.order.steps
+    tokens = rng.integers(2, config.order.symbols, shape, dtype=np.int32)
+    places = np.argsort(rng.random(shape), axis=1)[:, :2]
     np.put_along_axis(tokens, places, np.array([[0, 1]], np.int32), axis=1)
     return Examples(tokens, (places[:, 0] < places[:, 1]).astype(np.int32))
 
 
-class Sizes(NamedTuple):
-    """What the compiled programs depend on."""
-
-    symbols: int
-    size: int
-    heads: int
-    rate: float
-
-
-def init(own: Sizes, key: Array) -> Classifier:
+def init(net: FrozenConfigDict, key: Array) -> Classifier:
     """The classifier's first parameters."""
-    keys = jax.random.split(key, 4)
+    keys, size = jax.random.split(key, 4), net.size
 
     def affine(key, outputs):
-        return Dense(
-            jax.random.normal(key, (own.size, outputs)) * own.size**-0.5, jnp.zeros(outputs)
-        )
+        return Dense(jax.random.normal(key, (size, outputs)) * size**-0.5, jnp.zeros(outputs))
 
-    embedding, heads = (
-        jax.random.normal(keys[0], (own.symbols, own.size)),
-        A.multi_head_init(keys[1], own.size, own.heads),
-    )
-    return Classifier(embedding, heads, affine(keys[2], own.size), affine(keys[3], 2))
+    embedding = jax.random.normal(keys[0], (net.symbols, size))
+    heads = A.multi_head_init(keys[1], size, net.heads)
+    return Classifier(embedding, heads, affine(keys[2], size), affine(keys[3], 2))
 
 
 @jax.jit
 def apply(params: Classifier, tokens: Array, positions: Array) -> Array:
-    """Logits (B, 2) of tokens (B, T): a mean over steps, which forgets their order but for what the
-    positions say.
-    """
+    """Logits (B, 2) of tokens (B, T): a mean over steps knows their order from positions alone."""
     x = params.embedding[tokens] + positions
     h = (x + A.multi_head(params.heads, x)).mean(1)
     return dense(params.readout, jax.nn.relu(dense(params.hidden, h)))
 
 
-def measure(config: ConfigDict, seed: int) -> dict[str, dict]:
+def measure(config: FrozenConfigDict, seed: int) -> dict[str, dict]:
     """Accuracy of both nets after training, on intact and on disturbed sequences."""
-    return {
-        kind: train(config, seed, positions)
-        for kind, positions in zip(KINDS, _positions(config), strict=True)
-    }
+    return {name: train(config, seed, table) for name, table in _positions(config).items()}
+
+
+def train(config: FrozenConfigDict, seed: int, positions: Array) -> dict[str, float | dict | list]:
+    """One net: its accuracies by how the test was disturbed, and its training losses."""
+    updates, size = config.order.updates, config.order.batch_size
+    data = examples(config, np.random.default_rng(seed), updates * size)
+    batches = jax.tree.map(lambda a: a.reshape(updates, size, *a.shape[1:]), data)
+    params, losses = _train(config.order, jax.random.key(seed), batches, positions)
+    test = examples(config, np.random.default_rng([seed, 1]), config.order.test)
+    labels, accuracy = jnp.asarray(test.labels), {}
+    for name, disturb in DISTURBED.items():
+        logits = apply(params, disturb(test.tokens, np.random.default_rng([seed, 2])), positions)
+        accuracy[name] = 1 - float(misclassified(logits, labels).mean())
+    every = max(1, updates // 40)
+    means = np.asarray(losses)[: updates // every * every].reshape(-1, every).mean(1)
+    return {"accuracy": accuracy, "every": every, "loss": means.tolist()}
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _train(own: Sizes, key: Array, batches: Examples, positions: Array) -> tuple[Classifier, Array]:
+def _train(net: FrozenConfigDict, key: Array, batches: Examples, positions: Array):
     """The parameters after all batches, and the loss of each."""
-    optimizer = optax.adam(own.rate)
+    optimizer = optax.adam(net.rate)
 
     def loss(params, batch):
         return cross_entropy(apply(params, batch.tokens, positions), batch.labels).mean(), {}
 
-    state, metrics = jax.lax.scan(
-        sequence_step(loss, optimizer), init_state(init(own, key), optimizer), batches
-    )
+    state = init_state(init(net, key), optimizer)
+    state, metrics = jax.lax.scan(sequence_step(loss, optimizer), state, batches)
     return state.params, metrics["loss"]
 
 
-def train(config: ConfigDict, seed: int, positions: Array) -> dict[str, float | list]:
-    """One net: its accuracies by how the test was disturbed, and its training losses."""
-    own = config.order
-    rng = np.random.default_rng(seed)
-    data = examples(config, rng, own.updates * own.batch_size)
-    batches = jax.tree.map(lambda a: a.reshape(own.updates, own.batch_size, *a.shape[1:]), data)
-    params, losses = _train(_sizes(config), jax.random.key(seed), batches, positions)
-    test = examples(config, np.random.default_rng([seed, 1]), own.test)
-    disturbed = {
-        name: disturb(test.tokens, np.random.default_rng([seed, 2]))
-        for name, disturb in DISTURBED.items()
-    }
-    logits = {name: apply(params, tokens, positions) for name, tokens in disturbed.items()}
-    found = {
-        name: 1 - float(misclassified(z, jnp.asarray(test.labels)).mean())
-        for name, z in logits.items()
-    }
-    every = max(1, own.updates // 40)
-    return {
-        "accuracy": found,
-        "every": every,
-        "loss": (
-            np.asarray(losses)[: own.updates // every * every].reshape(-1, every).mean(1).tolist()
-        ),
-    }
-
-
-def _permuted(tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return rng.permuted(tokens, axis=1)
+def blindness(config: FrozenConfigDict, seed: int) -> float:
+    """The largest relative change of a random net's logits, without positions, by permuting."""
+    tokens = examples(config, np.random.default_rng(seed), 64).tokens
+    moved = DISTURBED["permuted"](tokens, np.random.default_rng([seed, 3]))
+    params, none = init(config.order, jax.random.key(seed)), _positions(config)[NETS[0]]
+    before, after = (np.asarray(apply(params, t, none)) for t in (tokens, moved))
+    return float(np.abs(before - after).max() / np.abs(before).max())
 
 
 def _filled(tokens: np.ndarray, rng: np.random.Generator, kept: np.ndarray) -> np.ndarray:
@@ -140,43 +115,16 @@ def _filled(tokens: np.ndarray, rng: np.random.Generator, kept: np.ndarray) -> n
     return np.take_along_axis(np.where(kept, tokens, fillers), order, axis=1)
 
 
-def _trimmed(tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return _filled(
-        tokens,
-        rng,
-        np.broadcast_to(np.arange(tokens.shape[1]) < tokens.shape[1] // 2, tokens.shape),
-    )
-
-
-def _omitted(tokens: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return _filled(tokens, rng, rng.random(tokens.shape) < 0.5)
-
-
 DISTURBED = {
     "intact": lambda tokens, rng: tokens,
-    "permuted": _permuted,
-    "trimmed": _trimmed,
-    "omitted": _omitted,
+    "permuted": lambda tokens, rng: rng.permuted(tokens, axis=1),
+    "trimmed": lambda tokens, rng: _filled(
+        tokens, rng, np.indices(tokens.shape)[1] < tokens.shape[1] // 2
+    ),
+    "omitted": lambda tokens, rng: _filled(tokens, rng, rng.random(tokens.shape) < 0.5),
 }
 
 
-def _positions(config: ConfigDict) -> tuple[Array, Array]:
+def _positions(config: FrozenConfigDict) -> dict[str, Array]:
     table = A.sinusoidal(config.order.steps, config.order.size)
-    return jnp.zeros_like(table), table
-
-
-def _sizes(config: ConfigDict) -> Sizes:
-    return Sizes(*(config.order[name] for name in Sizes._fields))
-
-
-def blindness(config: ConfigDict, seed: int) -> float:
-    """Without positions, the largest change of a random net's logits when the steps are permuted,
-    relative to their size.
-    """
-    tokens = examples(config, np.random.default_rng(seed), 64).tokens
-    params, (none, _) = init(_sizes(config), jax.random.key(seed)), _positions(config)
-    usual, moved = (
-        np.asarray(apply(params, t, none))
-        for t in (tokens, _permuted(tokens, np.random.default_rng([seed, 3])))
-    )
-    return float(np.abs(usual - moved).max() / np.abs(usual).max())
+    return dict(zip(NETS, (jnp.zeros_like(table), table), strict=True))

@@ -1,53 +1,45 @@
-"""The log of the attention study, read back."""
+"""The log of the attention study by part and seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from deepseq.lab.records import Record, Records
 from experiments.what_attention_is.cost import slope
 
+PARTS = ("algebra", "scores", "order", "blindness", "cost")  # in the order of the log
 
-class Found:
-    """The records of a log by part, in the order of the seeds that have all parts."""
 
-    def __init__(self, config: ConfigDict, records: Sequence[Mapping]):
-        self._parts = {(r["part"], r["seed"]): r["found"] for r in records}
-        needed = ("algebra", "scores", "order", "blindness", "cost")
-        self.seeds = [
-            seed for seed in config.seeds if all((part, seed) in self._parts for part in needed)
-        ]
+class Runs(Records):
+    """The records of a log; ``seeds`` are those of the config that have all parts."""
+
+    def __init__(self, config: ConfigDict, records: Sequence[Record]):
+        super().__init__(records, [{"part": part} for part in PARTS], config.seeds)
         self.lengths = list(config.cost.lengths)
 
     def part(self, name: str) -> list:
-        """What a part found, one entry per seed."""
-        return [self._parts[name, seed] for seed in self.seeds]
+        """What was measured in a part, one entry for each seed."""
+        return [record["found"] for record in self.ends(part=name)]
 
-    def exact(self, name: str) -> list[float]:
-        """A measurement of the algebra part, by seed."""
-        return [found[name] for found in self.part("algebra")]
+    def exact(self, name: str) -> np.ndarray:
+        """(S, ...) a measurement of the algebra part."""
+        return self.values("found", name, part="algebra")
 
-    def accuracy(self, kind: str, disturbed: str = "intact") -> np.ndarray:
+    def accuracy(self, net: str, disturbed: str = "intact") -> np.ndarray:
         """(S,) of the order task."""
-        return np.array([found[kind]["accuracy"][disturbed] for found in self.part("order")])
-
-    def cost(self, kind: str, measure: str) -> np.ndarray:
-        """(S, lengths) of a layer."""
-        return np.array(
-            [
-                [
-                    row[measure]
-                    for row in sorted(rows, key=lambda r: r["steps"])
-                    if row["layer"] == kind
-                ]
-                for rows in self.part("cost")
-            ]
-        )
-
-    def slopes(self, kind: str, measure: str) -> np.ndarray:
-        """(S,) of log cost against log n."""
-        return np.array([slope(self.lengths, row) for row in self.cost(kind, measure)])
+        return self.values("found", net, "accuracy", disturbed, part="order")
 
     def scores(self, column: str) -> np.ndarray:
         """(S, key sizes) of the part on scores."""
         return np.array([[row[column] for row in rows] for rows in self.part("scores")])
+
+    def cost(self, layer: str, measure: str) -> np.ndarray:
+        """(S, lengths) of a layer."""
+        return np.array(
+            [[row[measure] for row in rows if row["layer"] == layer] for rows in self.part("cost")]
+        )
+
+    def slopes(self, layer: str, measure: str) -> np.ndarray:
+        """(S,) of log cost against log n."""
+        return np.array([slope(self.lengths, row) for row in self.cost(layer, measure)])

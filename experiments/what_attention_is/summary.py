@@ -1,55 +1,51 @@
-"""From the log of the attention study to its numbers, verdicts and deviations."""
+"""The attention study's numbers, verdicts and deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from deepseq.lab.verdicts import mean_interval
-from experiments.what_attention_is.claims import algebra
-from experiments.what_attention_is.claims_measured import costs, order, scores
-from experiments.what_attention_is.cost import KINDS
-from experiments.what_attention_is.order import DISTURBED
-from experiments.what_attention_is.order import KINDS as NETS
-from experiments.what_attention_is.records import Found
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import deviations, mean_interval
+from experiments.what_attention_is.claims import claims
+from experiments.what_attention_is.cost import LAYERS
+from experiments.what_attention_is.order import DISTURBED, NETS
+from experiments.what_attention_is.records import Runs
 
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts and deviations, from its log alone; seeds that are not finished
-    are left out.
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts and deviations, from its log alone.
+
+    Seeds that are not finished are left out.
     """
-    found = Found(config, records)
-    deviations = [
-        {
-            "paper": "learns to translate",
-            "here": "random weights, and one layer trained on a made-up task",
-            "reason": "the claims are about what attention can and cannot do",
-        }
-    ]
-    if not found.seeds:
-        return {"metrics": {}, "claims": [], "comparison": [], "deviations": deviations}
-    metrics = {
-        "order": {
-            net: {name: _over(found.accuracy(net, name)) for name in DISTURBED} for net in NETS
-        },
-        "slopes": {
-            f"{kind}, {m}": _over(found.slopes(kind, m))
-            for kind in KINDS
-            for m in ("bytes", "operations", "depth")
-        },
-        "scores": {
-            c: found.scores(c).mean(0) for c in found.part("scores")[0][0] if c != "key_size"
-        },
-    }
+    runs = Runs(config, records)
     return {
-        "metrics": metrics,
-        "claims": (
-            algebra(config, found) + scores(config, found) + order(config, found) + costs(found)
-        ),
+        "metrics": metrics(runs) if runs.seeds else {},
+        "claims": claims(config, runs) if runs.seeds else [],
         "comparison": [],
-        "deviations": deviations,
+        "deviations": deviations(
+            (
+                "learns to translate",
+                "random weights, and one layer trained on a made-up task",
+                "the claims are about what attention can and cannot do",
+            )
+        ),
     }
 
 
-def _over(values: np.ndarray) -> dict:
-    return {"mean": float(values.mean()), "interval": mean_interval(values)}
+def metrics(runs: Runs) -> dict:
+    """Accuracies on the order task, slopes of the costs, and the scores at every key size."""
+
+    def over(values: np.ndarray) -> dict:
+        return {"mean": float(values.mean()), "interval": mean_interval(values)}
+
+    columns = [name for name in runs.part("scores")[0][0] if name != "key_size"]
+    return {
+        "order": {net: {n: over(runs.accuracy(net, n)) for n in DISTURBED} for net in NETS},
+        "slopes": {
+            f"{layer}, {measure}": over(runs.slopes(layer, measure))
+            for layer in LAYERS
+            for measure in ("bytes", "operations", "depth")
+        },
+        "scores": {name: runs.scores(name).mean(0) for name in columns},
+    }

@@ -7,70 +7,52 @@ they were printed, but for the optimiser; their errors are counted after every p
 
 A convolutional net is said to extract features and then to decide. So a linear reader is fitted, in
 closed form, to the pixels, to the last maps of the trained net, and to those of the same net before
-training: if training finds features, the reader errs least on the second."""
+training: if training finds features, the reader errs least on the second.
+"""
 
+import functools
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from deepseq.lab import progress
-from deepseq.lab.command_line import UsageError, nearest, require
-from deepseq.train import log
-from deepseq.train.loop import interruption
-from experiments.zip_codes.figures import draw as draw
-from experiments.zip_codes.nets import DATA, NETS, problem
-from experiments.zip_codes.summary import summarize as summarize
-from experiments.zip_codes.training import train
+from deepseq.lab import rules
+from deepseq.lab.jobs import Job
+from experiments.zip_codes.figures import draw
+from experiments.zip_codes.nets import DATA, NETS
+from experiments.zip_codes.summary import summarize
+from experiments.zip_codes.training import Trainer
+
+__all__ = ["draw", "plan", "summarize"]
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
-    """Trains both nets from every seed and logs to ``workdir``/metrics.jsonl; what is logged is not
-    trained again.
+def plan(config: ConfigDict, workdir: Path) -> list[Job]:
+    """One training for each net and seed, net by net; UsageError for a config that cannot be.
 
-    Raises:
-      UsageError: numbers of the config that do not fit together. DataError: images that are not
-        there. Interrupted, OSError.
+    A net's first job raises DataError where its images are not there.
     """
+    del workdir
     check(config)
-    metrics = workdir / "metrics.jsonl"
-    done = {(record["net"], record["seed"]) for record in log.read(metrics)}
-    plan = [(net, seed) for net in NETS for seed in config.seeds]
-    with interruption() as stopping, progress.bar(len(plan)) as tick:
-        for net in NETS:
-            missing = [seed for seed in config.seeds if (net, seed) not in done]
-            given = (
-                problem(config, net) if missing else None
-            )  # read once, and before anything is trained
-            for seed in missing:
-                tick(plan.index((net, seed)), f"{net}, seed {seed}")
-                tag = {"net": net, "seed": seed}
-                log.write(metrics, {**tag, **train(config, given, tag, stopping)})
-        tick(len(plan), "done")
+    # images are read, and programs compiled, once for all seeds of a net
+    trainer = functools.lru_cache(maxsize=1)(lambda net: Trainer(config, net))
+    return [
+        Job(
+            {"net": net, "seed": seed}, lambda s: trainer(s.tag["net"]).train(s), config[net].passes
+        )
+        for net in NETS
+        for seed in config.seeds
+    ]
 
 
 def check(config: ConfigDict) -> None:
     """UsageError for the first key of the config that cannot be used."""
-    seeds, least_one = config.seeds, "at least 1"
-    rules = [
-        (
-            "seeds",
-            len(set(seeds)) == len(seeds) and min(seeds, default=-1) >= 0,
-            "different integers of at least 0",
-        )
-    ]
     for net in NETS:
-        own = config[net]
-        if own.data not in DATA[net]:
-            near = nearest(own.data, DATA[net]) or f"; take one of {', '.join(DATA[net])}"
-            raise UsageError(f"--config.{net}.data={own.data} does not exist{near}")
-        rules += [
-            (f"{net}.passes", own.passes >= 1, least_one),
-            (f"{net}.batch_size", 1 <= own.batch_size <= 1000, "from 1 to 1000"),
-            (f"{net}.rate", own.rate > 0, "above 0"),
-            (f"{net}.threshold", 0 < own.threshold < 100, "between 0 and 100"),
-        ]
-    penalties = config.probe.penalties
-    require(
-        config,
-        [*rules, ("probe.penalties", len(penalties) > 0 and min(penalties) > 0, "numbers above 0")],
-    )
+        rules.choose(config, DATA[net], f"{net}.data")
+        rules.check(
+            config,
+            rules.at_least(1, f"{net}.passes"),
+            rules.between(1, 1000, f"{net}.batch_size"),
+            rules.above(0, f"{net}.rate"),
+            rules.that(f"{net}.threshold", 0 < config[net].threshold < 100, "between 0 and 100"),
+        )
+    positive = min(config.probe.penalties, default=0) > 0
+    rules.check(config, rules.that("probe.penalties", positive, "one or more numbers above 0"))

@@ -67,6 +67,16 @@ def test_a_tag_may_hold_groups_and_be_no_seed(tmp_path):
     assert len(log.read(tmp_path / LOG)) == 1
 
 
+def test_a_tag_may_leave_open_what_the_record_says(tmp_path):
+    tags = [{"task": "echo", "lag": 3, "k": 1}, {"task": "echo", "lag": 3, "measured": ...}]
+    plan = [Job(tags[0], lambda session: {}), Job(tags[1], lambda session: {"measured": [1, 2]})]
+    jobs.run(plan, tmp_path)
+    records = [tags[0], tags[1] | {"measured": [1, 2]}]
+    assert log.read(tmp_path / LOG) == records
+    jobs.run(plan, tmp_path)
+    assert log.read(tmp_path / LOG) == records
+
+
 def stop(name, session):
     if name == "b":
         raise Interrupted(3, session.tag)
@@ -205,3 +215,9 @@ def test_records_of_a_job(tmp_path):
     lines = [{"net": "a", "seed": 0, "step": 1}, {"net": "a", "seed": 1, "step": 1}, {"seed": 0}]
     (tmp_path / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert Session({"net": "a", "seed": 0}, tmp_path).records() == lines[:1]
+
+
+def test_a_job_without_a_seed_is_named_by_the_rest_of_its_tag(tmp_path):
+    twice = 2 * [Job({"part": "table", "seed": None}, lambda session: {})]
+    with pytest.raises(ValueError, match="two jobs are tagged table$"):
+        jobs.run(twice, tmp_path)

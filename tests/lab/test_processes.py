@@ -1,5 +1,6 @@
 """Trainings side by side: in order, stopped at once, their errors told, and none left behind."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -48,6 +49,15 @@ def test_it_stops_when_asked(together):
                 lambda: next(asked),
             )
         )
+
+
+def hushed(name, stopping):
+    return [f.__name__ for f in logging.getLogger(name).filters]
+
+
+def test_orbax_is_quiet_in_each_process():
+    found = list(results(hushed, [("absl",), ("asyncio",)], 2, lambda: False))
+    assert found == [["_not_orbax"], ["_not_a_task_of_orbax"]]
 
 
 def test_an_error_is_the_caller_s():

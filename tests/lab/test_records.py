@@ -54,3 +54,10 @@ def test_jobs_that_hold_all_seeds():
 def test_records_of_other_jobs_are_none_of_these():
     records = Records([{"corpus": {"train": 3}}, {"ngram": 2, "test": 1.0}, *log(0)], TAGS, (0,))
     assert records.seeds == [0] and len(records.all) == 10
+
+
+def test_a_seed_that_is_none_is_no_seed():
+    table = {"part": "table", "seed": None, "found": 3}
+    records = Records([table], [{"part": "table"}])
+    assert records.seeds == [0] and records.values("found", part="table") == 3
+    assert Records([table], [{"part": "table"}], [0]).seeds == []

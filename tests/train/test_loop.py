@@ -1,21 +1,23 @@
 import os
 import signal
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import struct
+from jax import Array
 
 from deepseq.train import log as metrics_log
 from deepseq.train.checkpoints import CheckpointError, Checkpoints
-from deepseq.train.loop import Diverged, Interrupted, fit, interruption
+from deepseq.train.loop import Diverged, Interrupted, fit, interruption, train_in_chunks
 
 
-class State(NamedTuple):
-    step: jax.Array
-    total: jax.Array
+@struct.dataclass
+class State:
+    step: Array
+    total: Array
 
 
 @jax.jit
@@ -46,7 +48,7 @@ def records(directory):
 
 def test_records_are_means_on_the_grid_and_at_the_end(tmp_path):
     state = run(tmp_path, observe=lambda state: {"total": state.total})
-    assert state == (14, sum(range(14)))
+    assert state == State(14, sum(range(14)))
     assert records(tmp_path) == [
         {"net": "a", "step": 4, "loss": 1.5, "error": 3.0, "total": 6.0},
         {"net": "a", "step": 8, "loss": 5.5, "error": 11.0, "total": 28.0},
@@ -79,7 +81,7 @@ def test_a_run_goes_on_where_it_stopped_and_its_log_is_cut_to_there(tmp_path):
     assert [r["step"] for r in records(tmp_path)] == [4, 2, 4, 6]
     seen.clear()
     state = run(tmp_path, batches=batches, every=2)
-    assert seen == list(range(4, 14)) and state == (14, sum(range(14)))
+    assert seen == list(range(4, 14)) and state == State(14, sum(range(14)))
     assert [r["step"] for r in records(tmp_path)] == [4, 2, 4, 6, 8, 10, 12, 14]
 
 
@@ -185,13 +187,13 @@ def test_the_log_is_on_the_disk_before_a_checkpoint_is_begun(tmp_path, monkeypat
 
 
 def test_chunks_are_counted_interrupted_and_continued():
-    from deepseq.train.loop import train_in_chunks
-
+    @jax.jit
     def advance(total, chunk):
         return total + chunk.sum(), {"last": chunk[-1]}
 
-    advance = jax.jit(advance)
-    chunks = lambda n: jnp.arange(3) + 3 * n  # noqa: E731
+    def chunks(n):
+        return jnp.arange(3) + 3 * n
+
     steps = list(train_in_chunks(advance, jnp.int32(0), chunks, updates=12, every=3))
     assert [done for done, _, _ in steps] == [3, 6, 9, 12]
     assert [int(metrics["last"]) for _, _, metrics in steps] == [2, 5, 8, 11]

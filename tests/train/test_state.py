@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
+from jax import Array
 
 from deepseq.train.state import State, StreamState, init_state
 
@@ -16,7 +17,7 @@ PARAMS = {"w": jnp.array([[1.0, 2.0]]), "b": jnp.zeros(2)}
 class Counted(State):
     """A state with a field of a study's own."""
 
-    seen: jax.Array
+    seen: Array
 
 
 def test_an_update_is_optax_s():
