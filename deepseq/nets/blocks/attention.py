@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
+from deepseq.nets.blocks.embedding import learned, sinusoidal
+from deepseq.nets.blocks.initialise import glorot, uniform_within
 from deepseq.nets.blocks.inside import Probes, probe
 
 __all__ = [
@@ -76,13 +77,7 @@ def dot_product_attention(q: Array, k: Array, v: Array, *, mask: Array | None = 
 
 
 def probed_attention(
-    probes: Probes | None,
-    name: Hashable,
-    q: Array,
-    k: Array,
-    v: Array,
-    *,
-    mask: Array | None = None,
+    probes: Probes | None, name: Hashable, q: Array, k: Array, v: Array, *, mask: Array | None
 ) -> Array:
     """``dot_product_attention`` whose weights (B, H, T, S) ``probes`` sees under ``name``."""
     if v.ndim != 4 or v.shape[:3] != k.shape[:3]:
@@ -119,17 +114,14 @@ def fused_attention(q: Array, k: Array, v: Array, *, mask: Array | None = None) 
 
 
 def masked_softmax(scores: Array, mask: Array | None = None) -> Array:
-    """softmax over the last axis, among what the mask allows, in float32; zeros where it allows
-    nothing.
-    """
+    """softmax over the last axis among what the mask allows, in float32; zeros where nothing is."""
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     if mask is None:
         return jax.nn.softmax(scores)
     allowed = jnp.where(mask, scores, -jnp.inf)
-    largest = jax.lax.stop_gradient(
-        allowed.max(-1, keepdims=True, initial=jnp.finfo(scores.dtype).min)
-    )
-    e = jnp.exp(allowed - largest)  # exp(-inf) = 0, with a derivative of 0
+    largest = allowed.max(-1, keepdims=True, initial=jnp.finfo(scores.dtype).min)
+    # exp(-inf) = 0, with a derivative of 0
+    e = jnp.exp(allowed - jax.lax.stop_gradient(largest))
     total = e.sum(-1, keepdims=True)
     return e / jnp.where(total > 0, total, 1)
 
@@ -187,9 +179,9 @@ def additive_init(key: Array, query_size: int, key_size: int, size: int) -> Addi
     """Parameters of additive scores with A = ``size`` units, U(-1/sqrt(n), 1/sqrt(n)) for n inputs
     of each map.
     """
-    shapes = (query_size, size), (key_size, size), (size,)
+    shapes, keys = ((query_size, size), (key_size, size), (size,)), jax.random.split(key, 3)
     return Additive(
-        *(_uniform(k, shape) for k, shape in zip(jax.random.split(key, 3), shapes, strict=True))
+        *(uniform_within(k, s, s[0] ** -0.5) for k, s in zip(keys, shapes, strict=True))
     )
 
 
@@ -253,8 +245,7 @@ def multi_head_init(
     memory_size: int | None = None,
     bias: bool = True,
 ) -> MultiHead:
-    """Parameters of multi-head attention; its maps are drawn as Glorot and Bengio's (2010) uniform,
-    biases 0, as torch has it.
+    """Parameters of multi-head attention as torch's: Glorot and Bengio's uniform (2010), biases 0.
 
     Args:
       size, heads: D and H.
@@ -273,48 +264,13 @@ def multi_head_init(
         raise ValueError(
             f"multi_head_init: {heads} heads do not divide {size}; give key_size and value_size"
         )
-    dk, dv = key_size or size // heads, value_size or size // heads
-    dm = memory_size or size
-    names = {
-        "wq": (size, heads, dk),
-        "wk": (dm, heads, dk),
-        "wv": (dm, heads, dv),
-        "wo": (heads, dv, size),
-    }
-    weights = {
-        name: _glorot(
-            k,
-            shape,
-            shape[0] if name != "wo" else heads * dv,
-            heads * shape[2] if name != "wo" else size,
-        )
-        for k, (name, shape) in zip(jax.random.split(key, 4), names.items(), strict=True)
-    }
-    biases = (
-        {"bq": (heads, dk), "bk": (heads, dk), "bv": (heads, dv), "bo": (size,)} if bias else {}
-    )
-    return MultiHead(**weights, **{name: jnp.zeros(shape) for name, shape in biases.items()})
-
-
-def sinusoidal(steps: int, size: int) -> Array:
-    """PE(pos, 2i) = sin(pos / 10000^(2i/D)), PE(pos, 2i+1) = cos(the same): (T, D) (Vaswani et al.
-    2017, section 3.5).
-    """
-    position, i = np.arange(steps)[:, None], np.arange(0, size, 2)
-    angle = position / 10_000 ** (i / size)
-    table = np.zeros((steps, size), np.float32)
-    table[:, 0::2], table[:, 1::2] = np.sin(angle), np.cos(angle[:, : size // 2])
-    return jnp.asarray(table)
-
-
-def learned(table: Array, steps: int) -> Array:
-    """The first T rows of a table of positions (N, D); ValueError where it has fewer."""
-    if steps > table.shape[0]:
-        raise ValueError(
-            f"learned positions: a sequence of {steps} steps, but there are {table.shape[0]}"
-            " positions"
-        )
-    return table[:steps]
+    dk, dv, dm = key_size or size // heads, value_size or size // heads, memory_size or size
+    shapes = (size, heads, dk), (dm, heads, dk), (dm, heads, dv), (heads, dv, size)
+    maps = (size, heads * dk), (dm, heads * dk), (dm, heads * dv), (heads * dv, size)
+    keys = jax.random.split(key, 4)
+    weights = (uniform_within(k, s, glorot(m)) for k, s, m in zip(keys, shapes, maps, strict=True))
+    biases = ((heads, dk), (heads, dk), (heads, dv), (size,)) if bias else ()
+    return MultiHead(*weights, *map(jnp.zeros, biases))
 
 
 def _additive(params: Additive, query: Array, projected: Array) -> Array:
@@ -324,16 +280,6 @@ def _additive(params: Additive, query: Array, projected: Array) -> Array:
 def _project(x: Array, w: Array, b: Array | None) -> Array:
     y = jnp.einsum("btm,mhd->bthd", x, w)
     return y if b is None else y + b
-
-
-def _uniform(key: Array, shape: tuple[int, ...]) -> Array:
-    bound = shape[0] ** -0.5
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
-
-def _glorot(key: Array, shape: tuple[int, ...], inputs: int, outputs: int) -> Array:
-    bound = math.sqrt(6 / (inputs + outputs))
-    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
 def _check(q: Array, k: Array, mask: Array | None) -> None:

@@ -1,11 +1,11 @@
-"""Tokens: their rows in an embedding, and what is said of those that have none."""
+"""Tokens as rows of an embedding, checks of them, and positions in a sequence."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["check_ints", "check_range", "look_up"]
+__all__ = ["check_ints", "check_range", "learned", "look_up", "sinusoidal"]
 
 
 def look_up(table: Array, tokens: Array, axes: str) -> Array:
@@ -22,9 +22,8 @@ def look_up(table: Array, tokens: Array, axes: str) -> Array:
     """
     check_ints("tokens", tokens, axes)
     check_range("tokens", tokens, 0, table.shape[0] - 1)
-    beyond = jnp.where(
-        tokens < 0, table.shape[0], tokens
-    )  # take counts negative numbers from the end
+    # take counts negative numbers from the end
+    beyond = jnp.where(tokens < 0, table.shape[0], tokens)
     return jnp.take(table, beyond, axis=0, mode="fill")
 
 
@@ -44,3 +43,24 @@ def check_range(what: str, given: Array, least: int, most: int) -> None:
             raise ValueError(
                 f"{what} from {known.min()} to {known.max()}, outside of {least}..{most}"
             )
+
+
+def sinusoidal(steps: int, size: int) -> Array:
+    """PE(pos, 2i) = sin(pos / 10000^(2i/D)), PE(pos, 2i+1) = cos(the same): (T, D) (Vaswani et al.
+    2017, section 3.5).
+    """
+    position, i = np.arange(steps)[:, None], np.arange(0, size, 2)
+    angle = position / 10_000 ** (i / size)
+    table = np.zeros((steps, size), np.float32)
+    table[:, 0::2], table[:, 1::2] = np.sin(angle), np.cos(angle[:, : size // 2])
+    return jnp.asarray(table)
+
+
+def learned(table: Array, steps: int) -> Array:
+    """The first T rows of a table of positions (N, D); ValueError where it has fewer."""
+    if steps > table.shape[0]:
+        raise ValueError(
+            f"learned positions: a sequence of {steps} steps, but there are {table.shape[0]}"
+            " positions"
+        )
+    return table[:steps]

@@ -1,14 +1,31 @@
-"""Initialisation of a whole net from the table of its weights' shapes."""
+"""Initialisation: of a whole net from the table of its weights' shapes, and of single layers."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["Tree", "glorot", "he_normal", "normal", "uniform", "uniform_everywhere", "weight"]
+from deepseq.nets.blocks.layers import BatchNorm, ConvBN, Dense
+
+__all__ = [
+    "Tree",
+    "batch_norm_table",
+    "conv_bn_table",
+    "dense_init",
+    "glorot",
+    "he_normal",
+    "normal",
+    "table_init",
+    "uniform",
+    "uniform_everywhere",
+    "uniform_within",
+    "weight",
+]
 
 Tree = TypeVar("Tree")
 
@@ -18,6 +35,16 @@ def weight(*shape: int) -> jax.ShapeDtypeStruct:
     outputs'.
     """
     return jax.ShapeDtypeStruct(shape, np.float32)
+
+
+def batch_norm_table(channels: int) -> BatchNorm:
+    """The parameters of a batch normalisation before training."""
+    return BatchNorm(jnp.ones(channels), jnp.zeros(channels))
+
+
+def conv_bn_table(size: int, c_in: int, c_out: int) -> ConvBN:
+    """What ``he_normal`` makes a ConvBN of."""
+    return ConvBN(weight(size, size, c_in, c_out), batch_norm_table(c_out))
 
 
 def he_normal(key: Array, table: Tree) -> Tree:
@@ -53,9 +80,7 @@ def uniform(key: Array, table: Tree, bound: Callable[[tuple[int, ...]], float]) 
 def uniform_everywhere(init: Callable, bound: float) -> Callable:
     """The init of the same shapes that draws every parameter, biases too, from U(-bound, bound)."""
 
-    def draw(key: Array, shape: tuple[int, ...]) -> Array:
-        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
-
+    draw = functools.partial(uniform_within, bound=bound)
     return lambda key: _drawn(draw, key, jax.eval_shape(init, key), lambda shape: 1)
 
 
@@ -63,6 +88,21 @@ def glorot(shape: tuple[int, ...]) -> float:
     """The bound of Glorot and Bengio's (2010) uniform for a map (inputs, outputs)."""
     n, m = shape
     return math.sqrt(6 / (n + m))
+
+
+def table_init(key: Array, vocabulary: int, size: int) -> Array:
+    """An embedding (V, E) from U(-1/sqrt(E), 1/sqrt(E))."""
+    return uniform_within(key, (vocabulary, size), size**-0.5)
+
+
+def dense_init(key: Array, inputs: int, outputs: int) -> Dense:
+    """An affine map of n inputs: weights from U(-1/sqrt(n), 1/sqrt(n)), a bias of 0."""
+    return Dense(uniform_within(key, (inputs, outputs), inputs**-0.5), jnp.zeros(outputs))
+
+
+def uniform_within(key: Array, shape: tuple[int, ...], bound: float) -> Array:
+    """Draws from U(-bound, bound)."""
+    return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
 
 
 def _drawn(

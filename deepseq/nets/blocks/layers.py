@@ -3,6 +3,7 @@ dropout, mean of the pixels.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,7 +11,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.conv import Pads, conv2d
-from deepseq.nets.blocks.initialise import weight
+from deepseq.nets.blocks.inside import Probes
+from deepseq.nets.blocks.net import Classifier
 
 __all__ = [
     "BNConv",
@@ -21,16 +23,15 @@ __all__ = [
     "EPSILON",
     "Moments",
     "batch_norm",
-    "batch_norm_table",
     "check_images",
     "check_rate",
     "conv",
     "conv_bn",
-    "conv_bn_table",
     "dense",
     "dropout",
     "global_average_pool",
     "part",
+    "pooled_classifier",
     "relu_conv",
 ]
 
@@ -140,16 +141,6 @@ def check_rate(name: str, rate: float) -> None:
         raise ValueError(f"{name}: the rate is {rate}, but must be from 0 to below 1")
 
 
-def batch_norm_table(channels: int) -> BatchNorm:
-    """The parameters of a batch normalisation before training."""
-    return BatchNorm(jnp.ones(channels), jnp.zeros(channels))
-
-
-def conv_bn_table(size: int, c_in: int, c_out: int) -> ConvBN:
-    """What ``initialise.he_normal`` makes a ConvBN of."""
-    return ConvBN(weight(size, size, c_in, c_out), batch_norm_table(c_out))
-
-
 def part(running: Any, *path: str | int) -> Any:
     """Running moments of a part, as ``part(running, "blocks", 3)``; None where there are none."""
     for step in path:
@@ -182,6 +173,16 @@ def global_average_pool(x: Array) -> Array:
     if x.ndim != 4:
         raise ValueError(f"global_average_pool: x has shape {x.shape}, but images are (B, H, W, C)")
     return x.mean(axis=(1, 2))
+
+
+def pooled_classifier(init: Callable, features: Callable) -> Classifier:
+    """The Classifier of the means over the last maps' pixels and a dense layer, ``params.head``."""
+
+    def apply(params: Any, x: Array, *, running, key: Array | None, probes: Probes | None = None):
+        maps, moments = features(params, x, running=running, key=key, probes=probes)
+        return dense(params.head, global_average_pool(maps)), moments
+
+    return Classifier(init, apply, features)
 
 
 def batch_norm(

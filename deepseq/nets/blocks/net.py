@@ -18,6 +18,7 @@ __all__ = [
     "Net",
     "Seq2Seq",
     "check_sizes",
+    "largest_width",
     "nearest_width",
     "parameters",
     "split",
@@ -25,10 +26,10 @@ __all__ = [
 
 
 class Net(NamedTuple):
-    """A network that is called in no other of the ways below."""
+    """A network that is called in none of the ways below, but as its constructor says."""
 
     init: Callable  # key -> params
-    apply: Callable  # (params, x, *, running, key, probes=None) -> (outputs, moments)
+    apply: Callable  # (params, inputs, ...) -> outputs
 
 
 class Classifier(NamedTuple):
@@ -51,7 +52,7 @@ class LanguageModel(NamedTuple):
     """A network from tokens to the next ones, time-major; ``carry=None`` is the zero state."""
 
     init: Callable  # key -> params
-    # (params, tokens (T, B) ints, *, carry, key) -> (logits (T, B, V), carry)
+    # (params, tokens (T, B) ints, *, carry, key, probes=None) -> (logits (T, B, V), carry)
     apply: Callable
 
 
@@ -69,7 +70,8 @@ class Seq2Seq(NamedTuple):
     decode: Callable
     # (params, memory, steps) -> carry before the first token, with room for at most ``steps``
     start: Callable
-    # (params, memory, tokens (B, T) ints, *, key) -> logits (B, T, V), those after each token
+    # (params, memory, tokens (B, T) ints, *, key, probes=None) -> logits (B, T, V), those after
+    # each token
     teach: Callable
 
 
@@ -79,23 +81,24 @@ def parameters(net: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def nearest_width(build: Callable[[int], Any], budget: int, *, least: int = 1) -> int:
-    """The width whose net has the number of parameters nearest to a budget; of two, the smaller.
+def largest_width(build: Callable[[int], Any], budget: int) -> int:
+    """The greatest width whose net has at most ``budget`` parameters; 0 where no net has so few.
 
-    Args:
-      build: width -> net, whose parameters grow with the width.
-      budget: of parameters.
-      least: the smallest width that can be had.
+    ``build(width)`` is a net whose parameters grow with the width.
     """
-    high = least
-    while parameters(build(high)) < budget:
-        high *= 2
-    low = max(least, high // 2)
-    while low < high:  # the first width with at least as many
+    low, high = 0, 1
+    while parameters(build(high)) <= budget:
+        low, high = high, 2 * high
+    while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if parameters(build(middle)) >= budget else (middle + 1, high)
-    near = [width for width in (low - 1, low) if width >= least]
-    return min(near, key=lambda width: abs(parameters(build(width)) - budget))
+        low, high = (middle, high) if parameters(build(middle)) <= budget else (low, middle)
+    return low
+
+
+def nearest_width(build: Callable[[int], Any], budget: int) -> int:
+    """The width whose net has the number of parameters nearest to a budget; of two, the smaller."""
+    width = max(largest_width(build, budget), 1)
+    return min(width, width + 1, key=lambda width: abs(parameters(build(width)) - budget))
 
 
 def split(key: Array | None, parts: int) -> Array | tuple[None, ...]:

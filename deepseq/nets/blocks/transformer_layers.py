@@ -15,6 +15,7 @@ from deepseq.nets.blocks.attention import MultiHead
 from deepseq.nets.blocks.inside import Probes
 from deepseq.nets.blocks.layers import EPSILON
 from deepseq.nets.blocks.layers import dropout as drop
+from deepseq.nets.blocks.net import split
 
 __all__ = [
     "DecoderLayer",
@@ -109,8 +110,9 @@ post_norm = Norm(lambda norm, x: x, lambda norm, x, y: layer_norm(norm, x + y), 
 pre_norm = Norm(layer_norm, lambda norm, x, y: x + y, final=True)
 
 
-def _run(params, x, mask, memory, memory_mask, cache, seen, key, *, norm, attend, dropout, cross):
-    keys = (None,) * 3 if key is None else jax.random.split(key, 3)
+def _layer(params, x, mask, memory, memory_mask, cache, seen, key, norm, attend, dropout, cross):
+    """Any of the layers below; ``cross`` attends to the memory."""
+    keys = split(key, 3)
     h = norm.before(params.attention_norm, x)
     k, v = attention.keys_and_values(params.attention, h)
     if cache is not None:
@@ -120,14 +122,13 @@ def _run(params, x, mask, memory, memory_mask, cache, seen, key, *, norm, attend
     x = norm.after(params.attention_norm, x, drop(dropout, keys[0], y))
     if memory is not None:
         h = norm.before(params.cross_norm, x)
-        y = attention.look(params.cross, h, *memory, mask=memory_mask, attend=cross or attend)
+        y = attention.look(params.cross, h, *memory, mask=memory_mask, attend=cross)
         x = norm.after(params.cross_norm, x, drop(dropout, keys[1], y))
     y = feed_forward(params.feed_forward, norm.before(params.feed_forward_norm, x))
     return norm.after(params.feed_forward_norm, x, drop(dropout, keys[2], y)), cache
 
 
-# traced once for all levels
-_layer = jax.jit(_run, static_argnames=("norm", "attend", "dropout", "cross"))
+_layer_once = jax.jit(_layer, static_argnums=(8, 9, 10, 11))  # traced once for all levels
 
 
 def encoder_layer(
@@ -155,20 +156,9 @@ def encoder_layer(
     Returns:
       (B, T, D). ValueError for shapes that do not fit.
     """
-    return _layer(
-        params,
-        x,
-        mask,
-        None,
-        None,
-        None,
-        None,
-        key,
-        norm=norm,
-        attend=attend,
-        dropout=dropout,
-        cross=None,
-    )[0]
+    return _layer_once(params, x, mask, None, None, None, None, key, norm, attend, dropout, attend)[
+        0
+    ]
 
 
 def decoder_layer(
@@ -191,13 +181,12 @@ def decoder_layer(
     ``mask`` (usually causal) is for x, (B, T, D), and ``memory_mask`` for the memory; ``probes``
     sees the weights over the memory, (B, H, T, S), under ``name``. Returns (B, T, D).
     """
-    options = {"norm": norm, "attend": attend, "dropout": dropout}
-    if probes is None:
-        return _layer(params, x, mask, memory, memory_mask, None, None, key, **options, cross=None)[
-            0
-        ]
-    cross = functools.partial(attention.probed_attention, probes, name)
-    return _run(params, x, mask, memory, memory_mask, None, None, key, **options, cross=cross)[0]
+    layer, cross = _layer_once, attend
+    if probes is not None:  # not kept by the jit, and weights that no fused attention gives
+        layer, cross = _layer, functools.partial(attention.probed_attention, probes, name)
+    return layer(
+        params, x, mask, memory, memory_mask, None, None, key, norm, attend, dropout, cross
+    )[0]
 
 
 def growing_layer(
@@ -224,18 +213,7 @@ def growing_layer(
     Returns:
       the cache and (B, T, D).
     """
-    x, cache = _layer(
-        params,
-        x,
-        mask,
-        memory,
-        memory_mask,
-        cache,
-        seen,
-        None,
-        norm=norm,
-        attend=attend,
-        dropout=0.0,
-        cross=None,
+    x, cache = _layer_once(
+        params, x, mask, memory, memory_mask, cache, seen, None, norm, attend, 0.0, attend
     )
     return cache, x

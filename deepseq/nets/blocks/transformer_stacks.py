@@ -62,13 +62,14 @@ class Cache(NamedTuple):
 
 
 def encoder(
-    params: Stack, x: Array, mask: Array | None = None, *, key: Array | None = None, **how
+    params: Stack, x: Array, mask: Array | None = None, *, key: Array | None = None, **options
 ) -> Array:
-    """``encoder_layer`` at every level, then the last norm where there is one; ``how`` is its norm,
-    attend and dropout.
+    """``encoder_layer`` at every level, then the last norm, if any.
+
+    ``options`` are its norm, attend and dropout.
     """
     for layer, k in zip(params.layers, split(key, len(params.layers)), strict=True):
-        x = encoder_layer(layer, x, mask, key=k, **how)
+        x = encoder_layer(layer, x, mask, key=k, **options)
     return _end(params, x)
 
 
@@ -81,7 +82,7 @@ def decoder(
     *,
     key: Array | None = None,
     probes: Probes | None = None,
-    **how,
+    **options,
 ) -> Array:
     """``decoder_layer`` at every level, over a memory's ``cross_keys``, then the last norm, if any.
 
@@ -90,7 +91,9 @@ def decoder(
     keys = split(key, len(params.layers))
     for n, (layer, kv, k) in enumerate(zip(params.layers, memory, keys, strict=True)):
         name = ("cross_attention", n)
-        x = decoder_layer(layer, x, kv, mask, memory_mask, key=k, probes=probes, name=name, **how)
+        x = decoder_layer(
+            layer, x, kv, mask, memory_mask, key=k, probes=probes, name=name, **options
+        )
     return _end(params, x)
 
 
@@ -147,13 +150,10 @@ def extend(
     now = cache.seen[:, None] + jnp.arange(steps)
     mask = (jnp.arange(room) <= now[..., None])[:, None]
     x, kept = jnp.where((now < room)[..., None], x, jnp.nan), []
-    for layer, kv, own in zip(
-        params.layers, memory or (None,) * len(params.layers), cache.layers, strict=True
-    ):
-        own, x = growing_layer(
-            layer, x, own, cache.seen, mask, kv, memory_mask, norm=norm, attend=attend
-        )
-        kept.append(own)
+    memories, options = memory or (None,) * len(params.layers), {"norm": norm, "attend": attend}
+    for layer, kv, old in zip(params.layers, memories, cache.layers, strict=True):
+        new, x = growing_layer(layer, x, old, cache.seen, mask, kv, memory_mask, **options)
+        kept.append(new)
     return Cache(tuple(kept), cache.seen + steps), _end(params, x)
 
 
@@ -217,7 +217,7 @@ def check_sizes(layers: int, size: int, heads: int, hidden: int) -> None:
 
 
 def _drawn(key: Array, size: int, layers: list, norm: Norm) -> Stack:
-    """The stack of a table of layers; a map of attention has D inputs and D outputs in all heads."""
+    """The stack of a table of layers; attention's maps have D inputs and D outputs in all heads."""
     table = Stack(tuple(layers), _norm(size) if norm.final else None)
     return uniform(key, table, lambda shape: glorot(shape if len(shape) == 2 else (size, size)))
 

@@ -31,10 +31,8 @@ from deepseq.nets.blocks.pool import local_response_norm, max_pool
 
 __all__ = ["AlexNet", "SMALLEST", "alexnet", "single_tower"]
 
-SMALLEST = (
-    67,
-    63,
-)  # pixels that leave one to the last pooling: 67 of the two towers, 63 of the one, padded
+# Pixels that leave one to the last pooling: 67 of the two towers, 63 of the one, padded.
+SMALLEST = (67, 63)
 
 
 class AlexNet(NamedTuple):
@@ -60,12 +58,12 @@ def alexnet(classes: int = 1000, image_size: int = 227, in_channels: int = 3) ->
       image_size: of the square images, which fixes the inputs of fc6.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running=(), key) -> ((B, classes), ())``; ``key`` is
-      dropout's, on the outputs of fc6 and fc7. Weights are drawn from N(0, 0.01^2); biases are 1 in
-      conv2, conv4, conv5 and the hidden dense layers, else 0.
+      Classifier of three stages, each with its pooling, which ``probes`` sees as ("stage", s) from
+      1; ``key`` is dropout's, on the outputs of fc6 and fc7. Weights are drawn from N(0, 0.01^2);
+      biases are 1 in conv2, conv4, conv5 and the hidden dense layers, else 0.
 
     Raises:
-      ValueError: images too small, or other than the net was made for.
+      ValueError: images too small or, but for ``features``, other than the net was made for.
     """
     _check_size("alexnet", image_size, SMALLEST[0])
     side = _sides(image_size, 0)

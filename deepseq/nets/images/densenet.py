@@ -19,7 +19,6 @@ before it. A transition is BN, ReLU, 1x1, mean of 2x2, and compresses (C) the ch
 the nets without C transitions keep them."""
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -27,18 +26,16 @@ import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.conv import conv2d
-from deepseq.nets.blocks.initialise import he_normal, weight
+from deepseq.nets.blocks.initialise import batch_norm_table, he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     BatchNorm,
     BNConv,
     Dense,
     batch_norm,
-    batch_norm_table,
     check_images,
-    dense,
-    global_average_pool,
     part,
+    pooled_classifier,
 )
 from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.blocks.pool import average_pool, max_pool
@@ -72,10 +69,9 @@ def imagenet(depth: int, classes: int = 1000, in_channels: int = 3) -> Classifie
     halve the channels.
 
     Returns:
-      Net(init, apply) for images of at least 29 x 29, ``apply(params, x, *, running, key,
-      probes=None) -> (logits, moments)``: logits (B, classes), moments a DenseNet of Moments;
-      ``key`` is unused. ``probes`` sees ("block", b), the output of block b. Weights are drawn as
-      He et al. (2015) have it.
+      Classifier for images of at least 29 x 29, with a stage for each block; its moments are a
+      DenseNet of Moments, ``key`` is unused. ``probes`` sees ("block", b), the output of block b.
+      Weights are drawn as He et al. (2015) have it.
 
     Raises:
       ValueError: another depth, or images too small.
@@ -106,7 +102,7 @@ def imagenet(depth: int, classes: int = 1000, in_channels: int = 3) -> Classifie
         x = max_pool(jax.nn.relu(x), 3, stride=2, padding=((1, 1), (1, 1)))
         return _blocks(params, x, running, Stem((), moments), probes, stages)
 
-    return Classifier(init, _classify(features), features)
+    return pooled_classifier(init, features)
 
 
 def cifar(
@@ -152,22 +148,7 @@ def cifar(
         x = conv2d(x, params.stem.w)
         return _blocks(params, x, running, Stem((), ()), probes, stages)
 
-    return Classifier(init, _classify(features), features)
-
-
-def _classify(features: Callable) -> Callable:
-    def apply(
-        params: DenseNet,
-        x: Array,
-        *,
-        running: DenseNet | None,
-        key: Array | None,
-        probes: Probes | None = None,
-    ):
-        x, moments = features(params, x, running=running, key=key, probes=probes)
-        return dense(params.head, global_average_pool(x)), moments
-
-    return apply
+    return pooled_classifier(init, features)
 
 
 def _blocks(

@@ -73,7 +73,7 @@ HALF_WAY = ("4a", "4d")  # what the auxiliary classifiers look at
 SMALLEST = 31  # pixels, of which the last pooling finds two
 # pixels, of which 4a has the 5x5 that the auxiliary classifiers' pooling takes
 SMALLEST_WITH_AUXILIARY = 79
-STAGES = ("3b", "4e", "5b")  # the last of each size, after that of conv3
+STAGES = ("3b", "4e", "5b")  # the last inceptions before a pooling and before the mean
 
 
 class Inception(NamedTuple):
@@ -120,9 +120,9 @@ def googlenet(classes: int = 1000, in_channels: int = 3) -> Classifier:
     """The net without auxiliary classifiers, for images of any size of at least 31 x 31.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running=(), key) -> ((B, classes), ())``; ``key`` is
-      dropout's, at 0.4. Weights are drawn as He et al. (2015) have it, as the paper names no law;
-      biases are 0. ValueError for other or smaller images.
+      Classifier of three stages, up to 3b, 4e and 5b; ``probes`` sees ("inception", name), ``key``
+      is dropout's, at 0.4. Weights are drawn as He et al. (2015) have it, as the paper names no
+      law; biases are 0. ValueError for other or smaller images.
     """
 
     def features(
@@ -156,8 +156,8 @@ def with_auxiliary(classes: int = 1000, image_size: int = 224, in_channels: int 
     the size of the images.
 
     Returns:
-      as ``googlenet``, with ``Logits`` in place of (B, classes). ValueError for images other than
-      square ones of ``image_size``, which is at least 79.
+      as ``googlenet``, with ``Logits`` in place of (B, classes). ValueError but from ``features``
+      for images other than square ones of ``image_size``, which is at least 79.
     """
     if image_size < SMALLEST_WITH_AUXILIARY:
         raise ValueError(

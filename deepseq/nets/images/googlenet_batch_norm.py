@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from deepseq.nets.blocks.initialise import he_normal
+from deepseq.nets.blocks.initialise import conv_bn_table, he_normal
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     ConvBN,
     check_images,
     conv_bn,
-    conv_bn_table,
     dense,
     dropout,
     global_average_pool,
@@ -47,9 +46,8 @@ def googlenet(classes: int = 1000, in_channels: int = 3) -> Classifier:
     """The net without auxiliary classifiers, for images of any size of at least 31 x 31.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running, key) -> ((B, classes), moments)``; parameters
-      and moments are a ``GoogLeNet`` of ConvBN and of Moments, ``key`` is dropout's, at 0.2.
-      ValueError for other or smaller images.
+      Classifier as ``googlenet.googlenet``, whose parameters and moments are a ``GoogLeNet`` of
+      ConvBN and of Moments; ``key`` is dropout's, at 0.2. ValueError for other or smaller images.
     """
 
     def features(
@@ -87,7 +85,8 @@ def with_auxiliary(classes: int = 1000, in_channels: int = 3) -> Classifier:
     """The net with both auxiliary classifiers, each with a dropout of 0.7.
 
     Returns:
-      as ``googlenet``, with ``Logits`` in place of (B, classes).
+      as ``googlenet``, with ``Logits`` in place of (B, classes). The moments of ``features`` have
+      none of the auxiliary classifiers.
     """
 
     def apply(

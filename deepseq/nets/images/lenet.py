@@ -101,9 +101,9 @@ def zip_codes() -> Classifier:
     for the digit, else -1.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running=(), key=None, probes=None) -> ((B, 10), ())``:
-      ``squash`` of ten units; ``probes`` sees ("map", "h2"). Weights are drawn from U(-2.4 / F, 2.4
-      / F), F a unit's inputs, biases are 0. ValueError for other images.
+      Classifier of two stages, H1 and H2, whose outputs are ``squash`` of ten units. ``probes``
+      sees ("map", "h1") and ("map", "h2"), ``key`` is unused. Weights are drawn from U(-2.4 / F,
+      2.4 / F), F a unit's inputs, biases are 0. ValueError for other images.
     """
 
     def init(key: Array) -> ZipCodes:
@@ -157,10 +157,10 @@ def lenet5(prototypes: Array) -> Classifier:
         trained.
 
     Returns:
-      Net(init, apply) for images (B, 32, 32, 1), ``apply(params, x, *, running=(), key=None,
-      probes=None) -> ((B, classes), ())``: minus the squared distances of equation 7, so that the
-      largest is the answer; ``probes`` sees ("map", "s4"). Drawn as in ``zip_codes``. ValueError
-      for other images or prototypes.
+      Classifier of two stages, up to S2 and S4, for images (B, 32, 32, 1), whose outputs are minus
+      the squared distances of equation 7, so that the largest is the answer. ``probes`` sees
+      ("map", "s2") and ("map", "s4"), ``key`` is unused. Drawn as in ``zip_codes``. ValueError for
+      other images or prototypes.
     """
     if prototypes.ndim != 2 or prototypes.shape[1] != 84:
         raise ValueError(f"lenet5: the prototypes {prototypes.shape} must be (classes, 84)")
@@ -211,8 +211,8 @@ def full_lenet5(classes: int = 10, in_channels: int = 1) -> Classifier:
     logits. 61 706 parameters.
 
     Returns:
-      Net(init, apply) for images (B, 32, 32, in_channels), or 28 x 28, to which 2 pixels are added
-      on each side.
+      Classifier as ``lenet5``, for images (B, 32, 32, in_channels), or 28 x 28, to which 2 pixels
+      are added on each side.
     """
 
     def init(key: Array) -> FullLeNet5:

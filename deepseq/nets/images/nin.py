@@ -39,9 +39,9 @@ def nin(classes: int = 10, in_channels: int = 3) -> Classifier:
     """The net for small images, any size of at least 4 x 4.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running=(), key) -> ((B, classes), ())``; ``key`` is
-      dropout's, at 0.5. Weights are drawn as He et al. (2015) have it, biases are 0. ValueError for
-      other or smaller images.
+      Classifier of three stages, a mlpconv layer each, the first two with pooling and dropout;
+      ``probes`` sees ("stage", s) from 1. ``key`` is dropout's, at 0.5. Weights are drawn as He et
+      al. (2015) have it, biases are 0. ValueError for other or smaller images.
     """
     plan = ((5, in_channels, 192, 160, 96), (5, 96, 192, 192, 192), (3, 192, 192, 192, classes))
 

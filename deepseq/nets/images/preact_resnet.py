@@ -1,8 +1,7 @@
 """Identity mappings in deep residual networks (He, Zhang, Ren, Sun 2016, arXiv 1603.05027): the
 CIFAR nets of full pre-activation.
 
-    x_(l+1) = x_l + F(x_l),  F = convolutions, each of what BN and ReLU make of its input (figure
-    4e)
+    x_(l+1) = x_l + F(x_l),  F = convolutions, each of BN and ReLU of its input (figure 4e)
 
 Nothing stands on the path of the additions, so any x_L is any x_l plus the sum of the residuals
 between (equation 4). In the first block, and where the shape changes, BN and ReLU come before the
@@ -20,18 +19,16 @@ import jax.numpy as jnp
 from jax import Array
 
 from deepseq.nets.blocks.conv import conv2d
-from deepseq.nets.blocks.initialise import he_normal, weight
+from deepseq.nets.blocks.initialise import batch_norm_table, he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     BatchNorm,
     BNConv,
     Dense,
     batch_norm,
-    batch_norm_table,
     check_images,
-    dense,
-    global_average_pool,
     part,
+    pooled_classifier,
 )
 from deepseq.nets.blocks.net import Classifier, check_sizes
 
@@ -69,9 +66,8 @@ def cifar(
       classes, in_channels: sizes of the output and of a pixel.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running, key, probes=None) -> (logits, moments)``, as
-      ``resnet.cifar``; ``probes`` sees ("block", b), the sum after block b, with ("block", 0) the
-      stem's output.
+      Classifier of three stages, its moments a PreActResNet of Moments; ``key`` is unused.
+      ``probes`` sees ("block", b), the sum after block b, with ("block", 0) the stem's output.
 
     Raises:
       ValueError: no net of that depth or width.
@@ -88,6 +84,7 @@ def cifar(
             f" or {near[1]}"
         )
     check_sizes(name, width=width, classes=classes, in_channels=in_channels)
+    strides = [2 if b in (n, 2 * n) else 1 for b in range(3 * n)]
 
     def init(key: Array) -> PreActResNet:
         blocks, channels = [], width
@@ -129,10 +126,9 @@ def cifar(
         check_images(name, x, in_channels, 1)
         x = probe(probes, ("block", 0), conv2d(x, params.stem))
         moments, maps = [], []
-        for b, block in enumerate(params.blocks):
-            if b in (n, 2 * n):
+        for b, (block, stride) in enumerate(zip(params.blocks, strides, strict=True)):
+            if stride == 2:
                 maps.append(x)
-            stride = 2 if b in (n, 2 * n) else 1
             x, seen = _block(block, x, part(running, "blocks", b), stride, b == 0)
             x = probe(probes, ("block", b + 1), x)
             moments.append(seen)
@@ -140,18 +136,7 @@ def cifar(
         maps.append(jax.nn.relu(x))
         return tuple(maps) if stages else maps[-1], PreActResNet((), tuple(moments), norm, ())
 
-    def apply(
-        params: PreActResNet,
-        x: Array,
-        *,
-        running: PreActResNet | None,
-        key: Array | None,
-        probes: Probes | None = None,
-    ):
-        x, moments = features(params, x, running=running, key=key, probes=probes)
-        return dense(params.head, global_average_pool(x)), moments
-
-    return Classifier(init, apply, features)
+    return pooled_classifier(init, features)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))

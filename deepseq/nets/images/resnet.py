@@ -30,17 +30,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from deepseq.nets.blocks.initialise import he_normal, weight
+from deepseq.nets.blocks.initialise import conv_bn_table, he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import (
     ConvBN,
     Dense,
     check_images,
     conv_bn,
-    conv_bn_table,
-    dense,
-    global_average_pool,
     part,
+    pooled_classifier,
 )
 from deepseq.nets.blocks.net import Classifier, check_sizes
 from deepseq.nets.blocks.pool import max_pool
@@ -102,11 +100,10 @@ def cifar(
       in_channels: channels of the image.
 
     Returns:
-      Net(init, apply) with ``apply(params, x, *, running, key, probes=None) -> (logits, moments)``:
-      x (B, H, W, in_channels), logits (B, classes), moments a ResNet of Moments. ``key`` is unused,
-      the net has no dropout. ``probes`` sees ("layer", l), the response of the l-th 3x3 layer after
-      BN and before ReLU or addition (Figure 7), and ("block", b), the output x_b of the b-th block,
-      with ("block", 0) the stem's.
+      Classifier of three stages; its moments are a ResNet of Moments, ``key`` is unused, the net
+      has no dropout. ``probes`` sees ("layer", l), the response of the l-th 3x3 layer after BN and
+      before ReLU or addition (Figure 7), and ("block", b), the output x_b of the b-th block, with
+      ("block", 0) the stem's.
 
     Raises:
       ValueError: no net of that depth, shortcut or width.
@@ -114,7 +111,7 @@ def cifar(
     blocks_per_stage = _blocks_per_stage(depth)
     _check_shortcut("resnet.cifar", shortcut)
     check_sizes("resnet.cifar", width=width, classes=classes, in_channels=in_channels)
-    last = [blocks_per_stage * stage - 1 for stage in (1, 2, 3)]  # block of each stage
+    last = [blocks_per_stage * stage - 1 for stage in (1, 2, 3)]  # blocks of the stages
     strides = [2 if b - 1 in last else 1 for b in range(3 * blocks_per_stage)]
 
     def init(key: Array) -> ResNet:
@@ -166,22 +163,11 @@ def cifar(
                 y = y + short  # y = F(x, {W_i}) + x, equation (1)
             x = probe(probes, ("block", b + 1), jax.nn.relu(y))
             moments.append(Block(m1, m2, ms))
-            maps.append(x)
-        moments = ResNet(stem, tuple(moments), ())
-        return tuple(maps[b] for b in last) if stages else x, moments
+            if b in last:
+                maps.append(x)
+        return tuple(maps) if stages else x, ResNet(stem, tuple(moments), ())
 
-    def apply(
-        params: ResNet,
-        x: Array,
-        *,
-        running: ResNet | None,
-        key: Array | None,
-        probes: Probes | None = None,
-    ):
-        x, moments = features(params, x, running=running, key=key, probes=probes)
-        return dense(params.head, global_average_pool(x)), moments
-
-    return Classifier(init, apply, features)
+    return pooled_classifier(init, features)
 
 
 def imagenet(
@@ -198,7 +184,8 @@ def imagenet(
         "B".
 
     Returns:
-      Net(init, apply) as ``cifar``'s, for images of any size; ``probes`` sees ("block", b) alone.
+      Classifier of four stages as ``cifar``'s, for images of any size; ``probes`` sees ("block", b)
+      alone.
 
     Raises:
       ValueError: no net of that depth or shortcut.
@@ -209,7 +196,7 @@ def imagenet(
         )
     _check_shortcut("resnet.imagenet", shortcut)
     scale = 1 if depth < 50 else 4  # of the channels after a block to those inside
-    last = [sum(BLOCKS[depth][: stage + 1]) - 1 for stage in range(4)]  # block of each stage
+    last = [sum(BLOCKS[depth][: stage + 1]) - 1 for stage in range(4)]  # blocks of the stages
     strides = [2 if b - 1 in last else 1 for b in range(sum(BLOCKS[depth]))]
 
     def init(key: Array) -> ResNet:
@@ -253,22 +240,11 @@ def imagenet(
             x, seen = _block(block, x, part(running, "blocks", b), stride)
             x = probe(probes, ("block", b + 1), x)
             moments.append(seen)
-            maps.append(x)
-        moments = ResNet(stem, tuple(moments), ())
-        return tuple(maps[b] for b in last) if stages else x, moments
+            if b in last:
+                maps.append(x)
+        return tuple(maps) if stages else x, ResNet(stem, tuple(moments), ())
 
-    def apply(
-        params: ResNet,
-        x: Array,
-        *,
-        running: ResNet | None,
-        key: Array | None,
-        probes: Probes | None = None,
-    ):
-        x, moments = features(params, x, running=running, key=key, probes=probes)
-        return dense(params.head, global_average_pool(x)), moments
-
-    return Classifier(init, apply, features)
+    return pooled_classifier(init, features)
 
 
 @functools.partial(jax.jit, static_argnums=3)

@@ -48,13 +48,14 @@ def vgg(depth: int, classes: int = 1000, image_size: int = 224, in_channels: int
       image_size: of the square images, which fixes the inputs of fc6.
 
     Returns:
-      Net(init, apply), ``apply(params, x, *, running=(), key) -> ((B, classes), ())``; ``key`` is
-      dropout's, at 0.5 on the outputs of fc6 and fc7. Weights are drawn as He et al. (2015) have
-      it, which trains all depths from scratch where the paper began with a shallow net; biases are
-      0.
+      Classifier of five stages, each with its pooling, which ``probes`` sees as ("stage", s) from
+      1; ``key`` is dropout's, at 0.5 on the outputs of fc6 and fc7. Weights are drawn as He et al.
+      (2015) have it, which trains all depths from scratch where the paper began with a shallow net;
+      biases are 0.
 
     Raises:
-      ValueError: another depth, images too small, or other than the net was made for.
+      ValueError: another depth, images too small or, but for ``features``, other than the net was
+        made for.
     """
     if depth not in DEPTHS:
         raise ValueError(f"vgg: no net has depth {depth}; depths are {', '.join(map(str, DEPTHS))}")

@@ -14,6 +14,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
+from deepseq.nets.blocks.inside import probe
 from deepseq.nets.blocks.layers import check_rate, dropout
 from deepseq.nets.recurrent.cells import LSTMState
 from deepseq.nets.recurrent.fused import gru, lstm, rnn
@@ -22,10 +23,10 @@ from deepseq.nets.recurrent.unroll import step_mask, unroll
 
 __all__ = [
     "Dropout",
-    "GRU",
-    "LSTM",
+    "GRU_LAYER",
+    "LSTM_LAYER",
     "Layer",
-    "RNN",
+    "RNN_LAYER",
     "Recurrence",
     "as_layer",
     "bidirectional",
@@ -48,9 +49,9 @@ class Recurrence(NamedTuple):
     layer: Layer
 
 
-RNN = Recurrence(rnn_init, rnn)
-LSTM = Recurrence(lstm_init, lstm)
-GRU = Recurrence(gru_init, gru)
+RNN_LAYER = Recurrence(rnn_init, rnn)
+LSTM_LAYER = Recurrence(lstm_init, lstm)
+GRU_LAYER = Recurrence(gru_init, gru)
 
 
 def as_layer(cell: Callable) -> Layer:
@@ -95,12 +96,13 @@ def stack(layer: Layer, dropout: Dropout | None = None) -> Layer:
         ``whole_sequence(rate)``; not after the last.
 
     Returns:
-      ``f(params, xs, carry=None, *, lengths=None, key=None) -> (carry, ys)``, params and carry one
-      per level; ``key=None`` drops nothing. ValueError without a level, or where carries and levels
-      differ in number.
+      ``f(params, xs, carry=None, *, lengths=None, key=None, probes=None) -> (carry, ys)``, params
+      and carry one per level; ``key=None`` drops nothing, ``probes`` sees ("level", l), the outputs
+      of the l-th level, from 1. ValueError without a level, or where carries and levels differ in
+      number.
     """
 
-    def layers(params, xs, carry=None, *, lengths=None, key=None):
+    def layers(params, xs, carry=None, *, lengths=None, key=None, probes=None):
         if not params or (carry is not None and len(carry) != len(params)):
             raise ValueError(
                 f"stack: {len(params)} levels of parameters and {len(carry or ())} carries; give"
@@ -111,6 +113,7 @@ def stack(layer: Layer, dropout: Dropout | None = None) -> Layer:
             if level and dropout is not None and key is not None:
                 ys = dropout(jax.random.fold_in(key, level), ys)
             end, ys = layer(p, ys, None if carry is None else carry[level], lengths=lengths)
+            ys = probe(probes, ("level", level + 1), ys)
             ends.append(end)
         return tuple(ends), ys
 

@@ -11,10 +11,12 @@ from jax import Array
 from deepseq.nets import recurrent
 from deepseq.nets.blocks import attention
 from deepseq.nets.blocks.embedding import look_up
+from deepseq.nets.blocks.initialise import dense_init, table_init
+from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import Dense, dense
 from deepseq.nets.blocks.net import Seq2Seq, check_sizes, split
 from deepseq.nets.recurrent.cells import gru_activations, gru_update
-from deepseq.nets.sequences.seq2seq import check_batch, check_source, dense_init, table_init
+from deepseq.nets.sequences.seq2seq import check_batch, check_source
 
 __all__ = ["Annotations", "Attentive", "alignments", "attentive"]
 
@@ -70,7 +72,8 @@ def attentive(
       dropout: rate at the embeddings' and at the softmax's input, which the paper had not.
 
     Returns:
-      Seq2Seq, whose memory is Annotations and whose carry is s (B, H); ``alignments`` gives alpha.
+      Seq2Seq, whose memory is Annotations and whose carry is s (B, H); ``alignments`` gives alpha,
+      ``probes`` sees "context", c (B, T, 2H), and "state", s (B, T, H), as the read-out does.
       Drawn from U(-1/sqrt(n), 1/sqrt(n)), n the inputs of a map, the size of an embedding, the
       units of a GRU; a map's bias is 0.
 
@@ -128,10 +131,18 @@ def attentive(
         s, (_, c, _) = _step(params, memory, s, _from_tokens(params, memory, e))
         return s, write(params, s, c, e, None)
 
-    def teach(params: Attentive, memory: Annotations, tokens: Array, *, key: Array | None) -> Array:
+    def teach(
+        params: Attentive,
+        memory: Annotations,
+        tokens: Array,
+        *,
+        key: Array | None,
+        probes: Probes | None = None,
+    ) -> Array:
         keys = split(key, 2)
         e = drop(keys[0], look_up(params.target, tokens, "BT"))
         s, c, _ = _loop(params, memory, e)
+        s, c = probe(probes, "state", s), probe(probes, "context", c)
         return write(params, s, c, e, keys[1])
 
     return Seq2Seq(init, encode, decode, lambda params, memory, steps: memory.first, teach)

@@ -1,9 +1,7 @@
 """Recurrent language models: p(next token | all tokens so far) (Mikolov et al. 2010; Zaremba,
 Sutskever, Vinyals 2014).
 
-A net is ``Net(init, apply)`` with ``apply(params, tokens (T, B), *, carry, key) -> (logits (T, B,
-V), carry)``, time-major: the logits of step t are those of token t + 1. ``carry=None`` is the zero
-state, ``key=None`` drops nothing.
+Time-major, and the logits of step t are those of token t + 1.
 
     net                parameters, vocabulary of 10 000 (untied, one bias per gate)
     small()             4 651 600
@@ -20,16 +18,16 @@ from jax import Array
 
 from deepseq.nets import recurrent
 from deepseq.nets.blocks.embedding import look_up
-from deepseq.nets.blocks.initialise import uniform_everywhere
+from deepseq.nets.blocks.initialise import dense_init, table_init, uniform_everywhere
+from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import Dense, dense
-from deepseq.nets.blocks.net import LanguageModel, split
-from deepseq.nets.recurrent.layers import GRU, LSTM, RNN, Recurrence
+from deepseq.nets.blocks.net import LanguageModel, check_sizes, split
+from deepseq.nets.recurrent.layers import GRU_LAYER, LSTM_LAYER, RNN_LAYER, Recurrence
 
 __all__ = [
     "GRU",
     "LSTM",
     "RNN",
-    "Recurrence",
     "RecurrentLM",
     "Tied",
     "language_model",
@@ -38,6 +36,9 @@ __all__ = [
     "sample",
     "small",
 ]
+
+
+RNN, LSTM, GRU = RNN_LAYER, LSTM_LAYER, GRU_LAYER
 
 
 class Tied(NamedTuple):
@@ -76,19 +77,17 @@ def language_model(
       tied: the softmax has the embedding's weights, which asks for E = H.
 
     Returns:
-      LanguageModel. The embedding is drawn from U(-1/sqrt(E), 1/sqrt(E)), softmax weights from
-      U(-1/sqrt(H), 1/sqrt(H)), its bias is 0.
+      LanguageModel. ``probes`` sees ("level", 0), the embedded tokens, and ("level", l), the
+      outputs of the l-th level. The embedding is drawn from U(-1/sqrt(E), 1/sqrt(E)), softmax
+      weights from U(-1/sqrt(H), 1/sqrt(H)), its bias is 0.
 
     Raises:
       ValueError: a size below 1, a rate outside 0..1, or tied sizes that differ. ``apply``: tokens
-        that are not (T, B) integers
-      in 0..V-1 (under ``jit`` such a token makes its outputs NaN), or a carry that does not fit.
+        that are not (T, B) integers in 0..V-1 (under ``jit`` such a token makes its outputs NaN),
+        or a carry that does not fit.
     """
-    if min(vocabulary, embedding, hidden, layers) < 1:
-        sizes = (
-            f"vocabulary {vocabulary}, embedding {embedding}, hidden {hidden} and layers {layers}"
-        )
-        raise ValueError(f"language_model: {sizes} must be at least 1")
+    sizes = {"vocabulary": vocabulary, "embedding": embedding, "hidden": hidden, "layers": layers}
+    check_sizes("language_model", **sizes)
     if tied and embedding != hidden:
         raise ValueError(
             f"language_model: tied weights need embedding = hidden, not {embedding} and {hidden}"
@@ -102,22 +101,23 @@ def language_model(
         levels = tuple(
             recurrence.init(k, d, h) for k, d, h in zip(keys, sizes[:-1], sizes[1:], strict=True)
         )
-        draw = recurrent.uniform(hidden**-0.5)
-        bias = jnp.zeros(vocabulary)
-        softmax = Tied(bias) if tied else Dense(draw(last, (hidden, vocabulary)), bias)
-        return RecurrentLM(
-            recurrent.uniform(embedding**-0.5)(first, (vocabulary, embedding)), levels, softmax
-        )
+        softmax = Tied(jnp.zeros(vocabulary)) if tied else dense_init(last, hidden, vocabulary)
+        return RecurrentLM(table_init(first, vocabulary, embedding), levels, softmax)
 
     def apply(
-        params: RecurrentLM, tokens: Array, *, carry, key: Array | None
+        params: RecurrentLM,
+        tokens: Array,
+        *,
+        carry,
+        key: Array | None,
+        probes: Probes | None = None,
     ) -> tuple[Array, tuple]:
-        xs = look_up(params.embedding, tokens, "TB")
         keys = split(key, 3)
-        carry, ys = stacked(params.layers, drop(keys[0], xs), carry, key=keys[1])
-        ys = drop(keys[2], ys)
+        xs = probe(probes, ("level", 0), look_up(params.embedding, tokens, "TB"))
+        xs = drop(keys[0], xs)
+        carry, ys = stacked(params.layers, xs, carry, key=keys[1], probes=probes)
         softmax = Dense(params.embedding.T, params.softmax.b) if tied else params.softmax
-        return dense(softmax, ys), carry
+        return dense(softmax, drop(keys[2], ys)), carry
 
     return LanguageModel(init, apply)
 

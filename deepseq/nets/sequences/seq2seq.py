@@ -12,19 +12,19 @@ from jax import Array
 
 from deepseq.nets import recurrent
 from deepseq.nets.blocks.embedding import check_ints, check_range, look_up
+from deepseq.nets.blocks.initialise import dense_init, table_init
+from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import Dense, dense
 from deepseq.nets.blocks.net import Seq2Seq, check_sizes, split
-from deepseq.nets.recurrent.layers import LSTM, Recurrence
+from deepseq.nets.recurrent.layers import LSTM_LAYER, Recurrence
 
 __all__ = [
     "EncoderDecoder",
     "check_batch",
     "check_source",
-    "dense_init",
     "encoder_decoder",
     "reverse_rows",
     "reversed_source",
-    "table_init",
 ]
 
 
@@ -41,7 +41,7 @@ class EncoderDecoder(NamedTuple):
 def encoder_decoder(
     source_vocabulary: int,
     target_vocabulary: int,
-    recurrence: Recurrence = LSTM,
+    recurrence: Recurrence = LSTM_LAYER,
     *,
     embedding: int,
     hidden: int,
@@ -53,21 +53,21 @@ def encoder_decoder(
 
     Args:
       source_vocabulary, target_vocabulary: V_s and V.
-      recurrence: ``LSTM`` as in the paper, ``GRU``, ``RNN`` or another.
+      recurrence: ``LSTM_LAYER`` as in the paper, ``GRU_LAYER``, ``RNN_LAYER`` or another.
       embedding, hidden, layers: E, H and the number of levels of either stack.
       dropout: rate at the embeddings', between the levels' and at the softmax's input, which the
         paper had not.
 
     Returns:
-      Seq2Seq, whose memory is the carry of every level. Drawn as ``language_model``; the paper's
-      U(-0.08, 0.08) is ``uniform_everywhere(net.init, 0.08)``. The first token given to the decoder
-      is the end mark of the paper's figure 1.
+      Seq2Seq, whose memory is the carry of every level. ``probes`` sees ("level", 0), the embedded
+      target, and ("level", l), the outputs (T, B, H) of the decoder's l-th level. Drawn as
+      ``language_model``; the paper's U(-0.08, 0.08) is ``uniform_everywhere(net.init, 0.08)``. The
+      first token given to the decoder is the end mark of the paper's figure 1.
 
     Raises:
       ValueError: a size below 1 or a rate outside 0..1. When called: tokens that are not integers
-        (B, S), (B, T) or (B,) within
-      their vocabulary (under ``jit`` such a token makes NaN), an empty source, or lengths that are
-      not from 1 to S.
+        (B, S), (B, T) or (B,) within their vocabulary (under ``jit`` such a token makes NaN), an
+        empty source, or lengths that are not from 1 to S.
     """
     sizes = {
         "source_vocabulary": source_vocabulary,
@@ -100,21 +100,28 @@ def encoder_decoder(
         xs = drop(keys[0], look_up(params.source, source, "BS"))
         return stacked(params.encoder, xs.swapaxes(0, 1), lengths=lengths, key=keys[1])[0]
 
-    def write(params: EncoderDecoder, carry, tokens: Array, key: Array | None):
+    def write(params: EncoderDecoder, carry, tokens: Array, key: Array | None, probes=None):
         keys = split(key, 3)
-        ys = drop(keys[0], look_up(params.target, tokens, "BT"))
-        carry, ys = stacked(params.decoder, ys.swapaxes(0, 1), carry, key=keys[1])
-        return carry, dense(
-            params.softmax, drop(keys[2], ys.swapaxes(0, 1))
-        )  # not the logits: they are larger
+        ys = probe(probes, ("level", 0), look_up(params.target, tokens, "BT"))
+        ys = drop(keys[0], ys).swapaxes(0, 1)
+        carry, ys = stacked(params.decoder, ys, carry, key=keys[1], probes=probes)
+        # swapped before the softmax: the logits are larger
+        return carry, dense(params.softmax, drop(keys[2], ys.swapaxes(0, 1)))
 
     def decode(params: EncoderDecoder, memory, carry, token: Array):
         check_ints("tokens", token, "B")
         carry, logits = write(params, carry, token[:, None], None)
         return carry, logits[:, 0]
 
-    def teach(params: EncoderDecoder, memory, tokens: Array, *, key: Array | None) -> Array:
-        return write(params, memory, tokens, key)[1]
+    def teach(
+        params: EncoderDecoder,
+        memory,
+        tokens: Array,
+        *,
+        key: Array | None,
+        probes: Probes | None = None,
+    ) -> Array:
+        return write(params, memory, tokens, key, probes)[1]
 
     return Seq2Seq(init, encode, decode, lambda params, memory, steps: memory, teach)
 
@@ -165,13 +172,3 @@ def check_batch(name: str, tokens: Array, of_memory: Array) -> None:
         raise ValueError(
             f"{name}: tokens of {len(tokens)} sequences, but the memory is of {len(of_memory)}"
         )
-
-
-def table_init(key: Array, vocabulary: int, size: int) -> Array:
-    """An embedding (V, E) from U(-1/sqrt(E), 1/sqrt(E))."""
-    return recurrent.uniform(size**-0.5)(key, (vocabulary, size))
-
-
-def dense_init(key: Array, inputs: int, outputs: int) -> Dense:
-    """An affine map of n inputs: weights from U(-1/sqrt(n), 1/sqrt(n)), a bias of 0."""
-    return Dense(recurrent.uniform(inputs**-0.5)(key, (inputs, outputs)), jnp.zeros(outputs))

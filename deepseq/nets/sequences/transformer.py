@@ -154,15 +154,15 @@ def transformer(
 
     Returns:
       Seq2Seq. ``encode`` already makes the keys and values for every level of the decoder; the
-      carry is a Cache, to whose every level ``decode`` adds one step. Embeddings are drawn from
-      N(0, 1/D) and read times sqrt(D), the others as Glorot has it.
+      carry is a Cache, to whose every level ``decode`` adds one step. ``probes`` sees
+      ("cross_attention", level), the weights (B, H, T, S) over the source, from 0. Embeddings are
+      drawn from N(0, 1/D) and read times sqrt(D), the others as Glorot has it.
 
     Raises:
       ValueError: a size below 1, heads that do not divide D, a rate outside of 0..1. When called:
-        tokens that are not integers
-      (B, S), (B, T) or (B,) in their vocabulary (under ``jit`` such a token makes NaN), an empty
-      source, lengths outside 1..S, more steps than learned positions, or than the carry was started
-      for (under ``jit`` NaN).
+        tokens that are not integers (B, S), (B, T) or (B,) in their vocabulary (under ``jit`` such
+        a token makes NaN), an empty source, lengths outside 1..S, more steps than learned
+        positions, or than the carry was started for (under ``jit`` NaN).
     """
     check_sizes(layers, size, heads, feed_forward)
     if min(vocabulary, vocabulary if source_vocabulary is None else source_vocabulary) < 1:
@@ -173,17 +173,17 @@ def transformer(
         raise ValueError(
             f"transformer: the dropout rate is {dropout}, but must be from 0 to below 1"
         )
-    how = {"norm": norm, "attend": attend}
+    options = {"norm": norm, "attend": attend}
 
     def init(key: Array) -> Transformer:
         k = jax.random.split(key, 6)
-        own = None if source_vocabulary is None else _table(k[1], source_vocabulary, size)
+        source = None if source_vocabulary is None else _table(k[1], source_vocabulary, size)
         where = positions.init(k[2], size), positions.init(k[3], size)
         encoder, decoder = (
             make(k, layers, size, heads, feed_forward, norm=norm, bias=bias)
             for k, make in zip(k[4:], (encoder_init, decoder_init), strict=True)
         )
-        return Transformer(_table(k[0], vocabulary, size), own, where, encoder, decoder)
+        return Transformer(_table(k[0], vocabulary, size), source, where, encoder, decoder)
 
     def embed(table: Array, where: Array, tokens: Array, axes: str, key: Array | None) -> Array:
         return drop(dropout, key, math.sqrt(size) * look_up(table, tokens, axes) + where)
@@ -196,7 +196,7 @@ def transformer(
         table = params.embedding if params.source_embedding is None else params.source_embedding
         x = embed(table, positions.table(params.positions[0], steps, size), source, "BS", keys[0])
         mask = None if lengths is None else attention.padding_mask(lengths, steps)
-        x = encoder(params.encoder, x, mask, key=keys[1], dropout=dropout, **how)
+        x = encoder(params.encoder, x, mask, key=keys[1], dropout=dropout, **options)
         return Memory(cross_keys(params.decoder, x), mask)
 
     def start(params: Transformer, memory: Memory, steps: int) -> Cache:
@@ -211,7 +211,7 @@ def transformer(
         table = positions.table(params.positions[1], carry.layers[0][0].shape[1], size)
         where = jnp.take(table, carry.seen, axis=0, mode="clip")
         x = embed(params.embedding, where, token, "B", None)[:, None]
-        carry, x = extend(params.decoder, x, carry, memory.layers, memory.mask, **how)
+        carry, x = extend(params.decoder, x, carry, memory.layers, memory.mask, **options)
         return carry, x[:, 0] @ params.embedding.T
 
     def teach(
@@ -226,8 +226,9 @@ def transformer(
         where = positions.table(params.positions[1], steps, size)
         x = embed(params.embedding, where, tokens, "BT", keys[0])
         check_batch("transformer", x, memory.layers[0][0])
-        masks, options = (attention.causal_mask(steps), memory.mask), how | {"dropout": dropout}
-        x = decoder(params.decoder, x, memory.layers, *masks, key=keys[1], probes=probes, **options)
+        masks = attention.causal_mask(steps), memory.mask
+        draws = {"dropout": dropout, "key": keys[1]}
+        x = decoder(params.decoder, x, memory.layers, *masks, **draws, **options, probes=probes)
         return x @ params.embedding.T
 
     return Seq2Seq(init, encode, decode, start, teach)

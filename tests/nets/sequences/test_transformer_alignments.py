@@ -1,9 +1,10 @@
-"""Where a Transformer's decoder looks: NumPy's weights, torch's, and the logits that follow from
-them.
+"""Where a Transformer's decoder looks: NumPy's weights, torch's, the logits that follow from them,
+and what a compiled program pays for them.
 """
 
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,12 +41,7 @@ def case(norm, bias=True, positions=T.sinusoidal):
     ]
     params = jax.tree.unflatten(structure, moved)
     memory = net.encode(params, SOURCE, lengths=LENGTHS, key=None)
-    return (
-        net,
-        params,
-        memory,
-        alignments(params, memory, TOKENS, norm=NORMS[norm], positions=positions),
-    )
+    return net, params, memory, alignments(net, params, memory, TOKENS)
 
 
 def softmax(scores):
@@ -109,7 +105,8 @@ def test_weights_are_those_of_a_loop_and_give_the_decoders_logits(norm, bias):
 @pytest.mark.parametrize("norm", NORMS)
 def test_rows_are_means_over_the_source(norm):
     for weights in map(np.asarray, case(norm)[3]):
-        assert weights.shape == (B, H, N, S) and weights.dtype == np.float32
+        chex.assert_shape(weights, (B, H, N, S))
+        chex.assert_type(weights, np.float32)
         np.testing.assert_allclose(weights.sum(-1), 1, rtol=1e-6)
         inside = np.broadcast_to((np.arange(S) < LENGTHS[:, None])[:, None, None], weights.shape)
         assert (weights[~inside] == 0).all() and (weights[inside] > 0).all()
@@ -163,13 +160,43 @@ def test_the_first_level_is_torchs():
 
 
 def test_learned_positions_and_bad_tokens():
-    _, params, memory, found = case("post", positions=T.learned(N))
+    net, params, memory, found = case("post", positions=T.learned(N))
     shifted = params._replace(positions=(params.positions[0], params.positions[1][::-1]))
-    other = alignments(shifted, memory, TOKENS, positions=T.learned(N))
+    other = alignments(net, shifted, memory, TOKENS)
     assert np.abs(found[0] - other[0]).max() > 1e-3
     with pytest.raises(ValueError, match="positions"):
-        alignments(params, memory, np.concatenate([TOKENS, TOKENS], 1), positions=T.learned(N))
+        alignments(net, params, memory, np.concatenate([TOKENS, TOKENS], 1))
     with pytest.raises(ValueError, match="outside of 0"):
-        alignments(params, memory, TOKENS + WRITE)
+        alignments(net, params, memory, TOKENS + WRITE)
     with pytest.raises(ValueError, match="are needed"):
-        alignments(params, memory, TOKENS[0])
+        alignments(net, params, memory, TOKENS[0])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_net_that_attends_otherwise_looks_at_the_same(norm):
+    """Weights that a fused attention never holds, and those under ``jit``, are the same."""
+    net, params, memory, expected = case(norm)
+    fused = T.transformer(
+        WRITE,
+        source_vocabulary=READ,
+        norm=NORMS[norm],
+        layers=2,
+        size=D,
+        heads=H,
+        feed_forward=10,
+        attend=attention.fused_attention,
+    )
+    for other in (net, fused):
+        found = jax.jit(lambda params, other=other: alignments(other, params, memory, TOKENS))
+        chex.assert_trees_all_close(found(params), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_under_jit_there_is_no_backward_pass():
+    """It takes less than teaching, which goes on after the last level's weights."""
+    net, params, memory, _ = case("post")
+
+    def flops(f):
+        return jax.jit(f).lower(params).compile().cost_analysis()["flops"]
+
+    teaching = flops(lambda params: net.teach(params, memory, TOKENS, key=None))
+    assert 0 < flops(lambda params: alignments(net, params, memory, TOKENS)) < teaching
