@@ -1,14 +1,17 @@
-"""How sequences are taught: each answer is predicted, given the right ones before it (teacher forcing)."""
+"""How sequences are taught: each answer is predicted, given the right ones before it (teacher
+forcing).
+"""
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from deepseq.train.losses import smoothed_cross_entropy
 
-__all__ = ["TeachingBatch", "accuracy", "teaching_loss"]
+__all__ = ["TeachingBatch", "accuracy", "teach", "teaching_batch", "teaching_loss"]
 
 
 class TeachingBatch(NamedTuple):
@@ -19,7 +22,26 @@ class TeachingBatch(NamedTuple):
     given: Array  # (B, T) ints, the right answer before each
     answers: Array  # (B, T) ints
     counted: Array  # (B, T) bool, False in the padding
-    key: Any = ()  # typed PRNG key of dropout, where a step has one
+    key: Any = None  # typed PRNG key of dropout; None drops nothing
+
+
+def teaching_batch(
+    source: Array, lengths: Array, targets: Array, target_lengths: Array
+) -> TeachingBatch:
+    """Targets (B, T + 1) of a beginning, content, an end and padding as what is given and answered.
+
+    ``target_lengths`` (B,) count the beginning and the end. All are NumPy arrays.
+    """
+    answers = targets[:, 1:]
+    counted = np.arange(answers.shape[1]) < target_lengths[:, None] - 1
+    return TeachingBatch(source, lengths, targets[:, :-1], answers, counted)
+
+
+def teach(net: Any, params: Any, batch: TeachingBatch) -> Array:
+    """The logits (B, T, V) of an encoder-decoder that is given the right answers before each."""
+    read, write = (None, None) if batch.key is None else jax.random.split(batch.key)
+    memory = net.encode(params, batch.source, lengths=batch.lengths, key=read)
+    return net.teach(params, memory, batch.given, key=write)
 
 
 def teaching_loss(logits: Array, batch: TeachingBatch, smoothing: float = 0.0) -> Array:

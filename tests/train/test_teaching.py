@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepseq.train.teaching import TeachingBatch, accuracy, teaching_loss
+from deepseq.nets.sequences.seq2seq import encoder_decoder
+from deepseq.train.teaching import TeachingBatch, accuracy, teach, teaching_batch, teaching_loss
 
 B, T, V = 3, 5, 7
 RNG = np.random.default_rng(0)
@@ -52,3 +53,25 @@ def test_accuracy_counts_answers_and_rows():
     assert accuracy(answers, BATCH) == {"tokens": 1.0, "whole": 1.0}
     answers[2, 0] += 1
     assert accuracy(jnp.asarray(answers), BATCH) == {"tokens": 8 / 9, "whole": 2 / 3}
+
+
+def test_targets_are_given_one_step_before_they_are_answered():
+    targets = np.array([[1, 5, 6, 2], [1, 7, 2, 0]])
+    batch = teaching_batch(BATCH.source[:2], BATCH.lengths[:2], targets, np.array([4, 3]))
+    np.testing.assert_array_equal(batch.given, [[1, 5, 6], [1, 7, 2]])
+    np.testing.assert_array_equal(batch.answers, [[5, 6, 2], [7, 2, 0]])
+    np.testing.assert_array_equal(batch.counted, [[True] * 3, [True, True, False]])
+    assert batch.key is None
+
+
+def test_an_encoder_decoder_is_taught_with_dropout_only_where_there_is_a_key():
+    net, still = (encoder_decoder(V, V, embedding=3, hidden=4, dropout=rate) for rate in (0.5, 0.0))
+    params = net.init(jax.random.key(0))
+    logits = teach(net, params, BATCH)
+    chex.assert_shape(logits, (B, T, V))
+    np.testing.assert_array_equal(logits, teach(still, params, BATCH))
+    first, again, other = (
+        teach(net, params, BATCH._replace(key=jax.random.key(n))) for n in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - logits).max() > 1e-3 and np.abs(first - other).max() > 1e-3
