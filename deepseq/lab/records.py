@@ -44,12 +44,11 @@ class Records:
     def has(self, **tag: Any) -> bool:
         """Whether the job has ended, for all seeds that are there."""
         found = self._find(tag)
-        seeds = self.seeds if self._seeded else [0]
-        return found is not None and all(self._end(found, seed) for seed in seeds)
+        return found is not None and all(self._end(found, seed) for seed in self._rows())
 
     def ends(self, **tag: Any) -> list[Record]:
         """The last record of a job for each seed; KeyError where there is no such job."""
-        return [self._end(self._index(tag), seed) for seed in self.seeds]
+        return [self._end(self._index(tag), seed) for seed in self._rows()]
 
     def end(self, **tag: Any) -> Record:
         """The last record of a job of the first seed, for what is the same for all."""
@@ -71,6 +70,9 @@ class Records:
         runs = [[r for r in self.points(seed, **tag) if r["step"]] for seed in self.seeds]
         steps = np.array([record["step"] for record in runs[0]])
         return steps, np.array([[_inside(r, path) for r in run] for run in runs], float)
+
+    def _rows(self) -> list[int]:
+        return self.seeds if self._seeded else [0]
 
     def _end(self, n: int, seed: int) -> Record | None:
         for record in self._by_tag.get((n, seed), []):

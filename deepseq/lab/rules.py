@@ -79,8 +79,8 @@ def distinct(*keys: str, least: float | None = None) -> Rules:
     def met(values: Sequence) -> bool:
         return 0 < len(values) == len(set(values)) and (least is None or min(values) >= least)
 
-    numbers = "" if least is None else f" of at least {least}"
-    return _each(keys, met, f"one or more, all different{numbers}")
+    numbers = "values" if least is None else f"numbers of at least {least}"
+    return _each(keys, met, f"one or more different {numbers}")
 
 
 def increasing(*keys: str, least: float, empty: bool = False) -> Rules:

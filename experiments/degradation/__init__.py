@@ -35,7 +35,7 @@ def plan(config: ConfigDict, workdir: Path) -> list[Job]:
     nets = build(config)
     data = functools.cache(lambda: read_data(config))
     # one compilation for all seeds of a net
-    trainer = functools.cache(lambda name: Trainer(config, data(), name, nets[name]))
+    trainer = functools.cache(lambda name: Trainer(config, data(), name, nets))
     return [
         # a step takes as long as the net is deep
         Job(

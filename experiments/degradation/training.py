@@ -1,7 +1,7 @@
 """The nets and data of the degradation study, and one training of it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from deepseq.data import cifar10, digits
 from deepseq.data.source import Splits
 from deepseq.lab.command_line import UsageError
 from deepseq.lab.jobs import Session
-from deepseq.nets.blocks.net import Net
+from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.images import resnet
 from deepseq.train.augment import normalise, pad_crop_flip
 from deepseq.train.devices import data_parallel
@@ -26,7 +26,7 @@ READERS = {"digits": digits.load, "cifar10": cifar10.load}
 FLIPPED = ("cifar10",)  # a mirrored truck is a truck, a mirrored digit is none
 
 
-def build(config: ConfigDict) -> Mapping[str, Net]:
+def build(config: ConfigDict) -> Mapping[str, Classifier]:
     """The nets by name, such as plain-20 and resnet-56; UsageError if they are not to be had."""
     channels = 3 if config.data.name == "cifar10" else 1
     sizes = {"width": config.net.width, "in_channels": channels}
@@ -54,22 +54,28 @@ def read_data(config: ConfigDict) -> Splits:
 class Trainer:
     """Trains one net from any seed and measures it on the way; its programs are compiled once."""
 
-    def __init__(self, config: ConfigDict, data: Splits, name: str, net: Net):
-        self.config, self.data, self.net = config, data, net
+    def __init__(self, config: ConfigDict, data: Splits, name: str, nets: Mapping[str, Classifier]):
+        self.config, self.data, self.net, self.nets = config, data, nets[name], nets
         self.residual, self.depth = name.startswith("resnet"), int(name.split("-")[1])
         train = config.train
         optimizer = sgd(_schedule(config), momentum=train.momentum, decay=train.decay)
         # looked at inside, the same every time
         images = self.prepare(None, jnp.asarray(data.train.pixels[: train.batch_size]))
         self.batch = images, jnp.asarray(data.train.labels[: train.batch_size])
-        step = train_step(net.apply, optimizer, prepare=self.prepare, momentum=train.bn_momentum)
+        step = train_step(
+            self.net.apply, optimizer, prepare=self.prepare, momentum=train.bn_momentum
+        )
         self.step = data_parallel(step)
-        self.init_state = init_state(net.init, net.apply, optimizer, images.shape[1:])
-        self.score = evaluate(net.apply, prepare=self.prepare, batch_size=train.batch_size)
+        self.init_state = init_state(self.net.init, self.net.apply, optimizer, images.shape[1:])
+        self.score = self._score(self.net)
         look = functools.partial(jax.jit, static_argnums=0)
         self.inside = look(measures.inside)
         self.gradients_without_bn = look(measures.gradients_without_bn)
         self.identities = look(measures.identities)
+
+    def _score(self, net: Classifier) -> Callable:
+        size = self.config.train.batch_size
+        return evaluate(net.apply, prepare=self.prepare, batch_size=size)
 
     def prepare(self, key: Array | None, pixels: Array) -> Array:
         """Normalises and, with a key, augments."""
@@ -118,7 +124,8 @@ class Trainer:
         elif self.depth == self.config.net.shallow:
             blocks_per_stage = (self.config.net.deep - 2) // 6
             deeper = measures.deepen(state.params, state.running, blocks_per_stage)
-            record["deepened"] = self.score(*deeper, *self.data.train)
+            score = self._score(self.nets[f"plain-{self.config.net.deep}"])
+            record["deepened"] = score(*deeper, *self.data.train)
         return record
 
 

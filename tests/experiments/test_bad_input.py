@@ -246,6 +246,8 @@ def test_a_damaged_newest_checkpoint_falls_back_and_says_so(finished, tmp_path):
     )
     largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     os.truncate(largest, largest.stat().st_size // 2)
+    lines = (finished / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (path / "metrics.jsonl").write_text("".join(lines[:-1]))  # as if killed before its end
     told(run(CONFIG, *QUICK, f"--workdir={path}"), 0, "checkpoint", "20", "10")
     assert (path / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
 

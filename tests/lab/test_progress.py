@@ -62,6 +62,7 @@ def test_the_verdict_table(capsys):
         "claim": "deeper [plain] nets train worse",
         "verdict": "holds",
         "statistic": "difference",
+        "criterion": "> 0",
     }
     claims = [
         claim | {"interval": [0.25, 0.5]},
@@ -77,6 +78,7 @@ def test_the_verdict_table(capsys):
         "holds",
         "undecided",
         "0.25",
+        "claimed > 0",
     ):
         assert text in out
     assert out.endswith("figure  runs/a/figure.png\nreport  runs/a/report.html\n")

@@ -11,7 +11,6 @@ import pytest
 
 from configs.degradation import get_config
 from deepseq.lab import report
-from deepseq.lab.verdicts import claim
 
 QUESTION = """Does a deeper plain net train worse, and do residual connections cure it?
 
@@ -128,11 +127,10 @@ DEVIATIONS = [
 def a_result():
     """A degradation study's result.json, with everything that could go wrong in a table."""
     words = {
-        "statistic": (
-            "training error of plain-56 minus plain-20, points, paired by seed; claimed > 0"
-        ),
-        "expected": "holds (“curves only”: the paper prints no number)",
-        "source": "He et al. 2015, Figure 6 left; notes F2:7-15 <flagged>",
+        "statistic": "training error of plain-56 minus plain-20, points, paired by seed",
+        "criterion": "> 0",
+        "prediction": "holds (“curves only”: the paper prints no number)",
+        "source": "He et al. 2015, Figure 6 left <flagged>",
     }
     columns = "quantity", "unit", "paper", "source", "ours", "interval", "n", "remark"
     config = get_config("laptop")
@@ -145,7 +143,9 @@ def a_result():
         "seeds": config.seeds,
         "metrics": {},
         "claims": [
-            claim(*row[:3], measured=row[3], interval=row[4], n=row[5], **words) for row in CLAIMS
+            dict(zip(("id", "claim", "verdict", "measured", "interval", "n"), row, strict=True))
+            | words
+            for row in CLAIMS
         ],
         "comparison": [dict(zip(columns, row, strict=True)) for row in COMPARISON],
         "deviations": [
@@ -209,14 +209,16 @@ def test_a_reader_finds_every_claim_and_number(tmp_path):
     page = Page(write(tmp_path, result))
     rows = {row[0]: row for row in page.rows}
     for one in result["claims"]:
-        _, verdict, words, measured, interval, n, expected = rows[one["id"]]
-        assert one["verdict"] in verdict and words == one["claim"] + one["statistic"]
+        _, verdict, words, measured, interval, n, prediction = rows[one["id"]]
+        assert one[
+            "verdict"
+        ] in verdict and words == "{claim}{statistic}; claimed {criterion}".format(**one)
         assert all(
             name in measured and report.number(value) in measured
             for name, value in one["measured"].items()
         )
         assert interval == report.interval(one["interval"]) and n == str(one["n"])
-        assert expected == one["expected"] + one["source"]
+        assert prediction == one["prediction"] + one["source"]
     assert (
         rows["C-R1a"][4] == "[68.8, 85.4]" and rows["C-R4"][4] == rows["C-R11 (depth)"][4] == "none"
     )
@@ -274,7 +276,7 @@ def test_it_stands_alone(tmp_path):
 
 def test_values_are_escaped(tmp_path):
     result, attack = a_result(), "</td><script>alert('1')</script>&amp;\"'"
-    for text in ("claim", "statistic", "expected", "source"):
+    for text in ("claim", "statistic", "prediction", "source"):
         result["claims"][0][text] = attack
     result["claims"][0]["measured"] = {attack: 1.0}
     result["deviations"][0] = dict.fromkeys(result["deviations"][0], attack)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deepseq.lab.verdicts import above, below, exact, mean_interval, within
+from deepseq.lab.verdicts import (
+    About,
+    Above,
+    Below,
+    Within,
+    compare,
+    deviations,
+    exact,
+    judge,
+    mean_interval,
+    over_seeds,
+)
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 30])
@@ -40,15 +51,17 @@ def test_too_few_or_equal_samples():
     ],
 )
 def test_above(interval, verdict):
-    assert above(interval) == verdict
+    assert Above().verdict(interval) == verdict
     mirrored = None if interval is None else (-interval[1], -interval[0])
-    assert below(mirrored) == verdict
+    assert Below().verdict(mirrored) == verdict
 
 
 def test_bounds_other_than_zero():
-    assert above((2, 3), 1) == below((2, 3), 4) == "holds"
-    assert above((2, 3), 4) == below((2, 3), 1) == "refuted"
-    assert above((2, 3), 2.5) == below((2, 3), 2.5) == "undecided"
+    def verdicts(bound):
+        return Above(bound).verdict((2, 3)), Below(bound).verdict((2, 3))
+
+    assert verdicts(1) == ("holds", "refuted") and verdicts(4) == ("refuted", "holds")
+    assert verdicts(2.5) == ("undecided", "undecided")
 
 
 @pytest.mark.parametrize(
@@ -63,8 +76,59 @@ def test_bounds_other_than_zero():
     ],
 )
 def test_within(interval, verdict):
-    assert within(interval, 0.3) == verdict
+    assert Within(0.3).verdict(interval) == verdict
 
 
-def test_exact():
-    assert (exact(True), exact(False)) == ("holds", "refuted")
+ABOUT = About("C-1", "It is so.", "difference by seed", "He et al. 2015, Table 6", "holds")
+
+
+def test_a_row_follows_from_its_values():
+    values = np.array([1.0, 2.0, 4.0])
+    row = judge(ABOUT, values, Above(0.5), measured={"each": values, "parameters": 7})
+    low, high = mean_interval(values)
+    assert row == {
+        "id": "C-1",
+        "claim": "It is so.",
+        "verdict": "undecided",
+        "statistic": "difference by seed",
+        "criterion": "> 0.5",
+        "prediction": "holds",
+        "mean": 7 / 3,
+        "interval": [low, high],
+        "n": 3,
+        "measured": {"each": 7 / 3, "parameters": 7},
+        "source": "He et al. 2015, Table 6",
+    }
+    assert isinstance(row["measured"]["parameters"], int)
+
+
+def test_criteria_in_words():
+    assert [str(c) for c in (Above(), Below(-3), Within(0.05))] == ["> 0", "< -3", "within ± 0.05"]
+
+
+def test_one_seed_decides_no_statistical_claim():
+    row = judge(ABOUT, [3.0], Above(0))
+    assert (row["verdict"], row["interval"], row["n"], row["mean"]) == ("undecided", None, 1, 3.0)
+    assert judge(ABOUT, [], Below(0))["mean"] is None
+
+
+@pytest.mark.parametrize("true, verdict", [(True, "holds"), (False, "refuted")])
+def test_exact_claims_have_no_interval(true, verdict):
+    row = exact(ABOUT, true, 5, criterion="exactly 0", measured={"x": 0.0})
+    assert (row["verdict"], row["interval"], row["n"], row["mean"]) == (verdict, None, 5, None)
+    assert row["criterion"] == "exactly 0" and set(row) == set(judge(ABOUT, [1, 2], Above()))
+
+
+def test_metrics_and_rows_against_the_paper():
+    assert over_seeds([1, 3])["by_seed"] == [1.0, 3.0] and over_seeds([])["mean"] is None
+    row = compare("error", [8.0, 9.0], paper=8.75, source="Table 6", unit="%", remark="close")
+    assert row["ours"] == 8.5 and row["interval"] == mean_interval([8.0, 9.0]) and row["n"] == 2
+    assert compare("error", [], paper=None, source="")["ours"] is None
+
+
+def test_deviations_that_do_not_apply_are_left_out():
+    rows = deviations(("a", "b", "c"), ("d", "e", "f", False), ("g", "h", "i", True))
+    assert rows == [
+        {"paper": "a", "here": "b", "reason": "c"},
+        {"paper": "g", "here": "h", "reason": "i"},
+    ]
