@@ -2,6 +2,7 @@
 forcing).
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from deepseq.train.losses import smoothed_cross_entropy
+from deepseq.train.losses import cross_entropy
 
 __all__ = ["TeachingBatch", "accuracy", "teach", "teaching_batch", "teaching_loss"]
 
@@ -44,16 +45,16 @@ def teach(net: Any, params: Any, batch: TeachingBatch) -> Array:
     return net.teach(params, memory, batch.given, key=write)
 
 
-def teaching_loss(logits: Array, batch: TeachingBatch, smoothing: float = 0.0) -> Array:
-    """The mean cross-entropy over the answers that count, nats: logits (B, T, V) -> ().
+def teaching_loss(
+    logits: Array, batch: TeachingBatch, loss: Callable[[Array, Array], Array] = cross_entropy
+) -> Array:
+    """The mean loss over the answers that count: logits (B, T, V) -> ().
 
-    ``smoothing`` is that of ``losses.smoothed_cross_entropy``. What does not count leaves neither a
-    value nor a gradient behind, even where it is not finite.
+    ``loss`` is that of each answer, (N, V) and (N,) -> (N,). What does not count may be NaN.
     """
-    # where, not a product, before the loss as after it: 0 * inf is NaN, in the gradient too
-    logits = jnp.where(batch.counted[..., None], logits, 0)
     rows, answers = logits.reshape(-1, logits.shape[-1]), batch.answers.reshape(-1)
-    losses = smoothed_cross_entropy(rows, answers, smoothing).reshape(batch.answers.shape)
+    losses = loss(rows, answers).reshape(batch.answers.shape)
+    # where, not a product: 0 * inf is NaN
     return jnp.where(batch.counted, losses, 0).sum() / batch.counted.sum()
 
 
