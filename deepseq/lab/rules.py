@@ -107,6 +107,20 @@ def multiple(*keys: str, of: str) -> Rules:
     return [Rule(key, met, wanted) for key in keys]
 
 
+def less(*keys: str, than: str) -> Rules:
+    """Numbers, or lists of them, below another key's value."""
+
+    def met(value: Any, config: ConfigDict) -> bool:
+        return max(value if isinstance(value, tuple) else (value,), default=0) < get(config, than)
+
+    return [Rule(key, met, lambda config: f"below {than}={get(config, than)}") for key in keys]
+
+
+def one_of(options: Sequence, *keys: str) -> Rules:
+    """One of a few numbers; of names, ``choose`` tells the nearest."""
+    return _each(keys, lambda value: value in options, f"one of {', '.join(map(str, options))}")
+
+
 def divides(key: str, whole: str) -> Rules:
     """A divisor of another key's value, as the heads of a width."""
 

@@ -17,6 +17,8 @@ CASES = [
     (rules.increasing("a.x", least=2), [(2, 5), (9,)], [(5, 2), (1, 3), (2, 2), ()], "from 2 on"),
     (rules.increasing("a.x", least=1, empty=True), [(), (1, 2)], [(0,)], "increasing, from 1 on"),
     (rules.multiple("a.x", of="every"), [5, 15], [0, 7, -5], "a positive multiple of every=5"),
+    (rules.less("a.x", than="every"), [4, (1, 4), ()], [5, (1, 6)], "below every=5"),
+    (rules.one_of((3, 5), "a.x"), [3, 5], [4], "one of 3, 5"),
     (rules.divides("a.x", "every"), [1, 5], [2, 0], "a divisor of every=5"),
 ]
 
