@@ -21,7 +21,7 @@ from typing import Any
 
 from deepseq.data.source import DISK_FULL, DataError
 from deepseq.lab import command_line, environment, progress, workdir
-from deepseq.lab.command_line import UsageError, one_line
+from deepseq.lab.errors import UsageError, one_line
 from deepseq.train import allocator
 
 QUICK_COMPILE = "jax_disable_most_optimizations"

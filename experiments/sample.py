@@ -18,7 +18,7 @@ from ml_collections import FrozenConfigDict
 
 from deepseq.data.source import DataError
 from deepseq.lab import command_line
-from deepseq.lab.command_line import UsageError, one_line
+from deepseq.lab.errors import UsageError, one_line
 from deepseq.train import allocator
 
 USAGE = "python -m experiments.sample --workdir=DIR --prompt=TEXT --temperature=1.0 --length=400"

@@ -3,20 +3,17 @@ says what to do.
 """
 
 import ast
-import difflib
-import functools
-import importlib.machinery
-import importlib.util
 import inspect
 import math
-import operator
-import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
-from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections import FrozenConfigDict
+
+from deepseq.lab.config_files import check, flatten, load
+from deepseq.lab.errors import UsageError, nearest, one_line
 
 USAGE = (
     "python -m experiments.run --config=configs/<name>.py[:tier] [--config.key=value ...]"
@@ -31,14 +28,7 @@ HELP = f"""Runs a study, or continues it, and writes its verdicts, figures and r
   --report_only  rebuild result.json, the figures and the report from the log, without training
 """
 SEE = "; --help lists them all"
-NEED = {"name": str, "tier": str, "seeds": tuple}
 KINDS = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: ("a text", "texts")}
-
-
-class UsageError(Exception):
-    """A command, config or directory that cannot be used; the message is one line that names it and
-    says what to do.
-    """
 
 
 class Command(NamedTuple):
@@ -90,7 +80,7 @@ def parse(argv: Sequence[str]) -> Command | str:
             f"--config.{key} cannot be set; choose both with --config=configs/<name>.py:<tier>"
         )
     config.update_from_flattened_dict(given)
-    _check(config, path)
+    check(config, path)
     overrides = {key: value for key, value in given.items() if value != before[key]}
     workdir = Path(options.workdir) if options.workdir else None
     return Command(FrozenConfigDict(config), overrides, workdir, bool(options.report_only))
@@ -119,99 +109,6 @@ def options(argv: Sequence[str], defaults: dict[str, Any], about: str) -> dict[s
         name: text if isinstance(text, bool) else _value(f"--{name}={text}", text, default)
         for name, (text, default) in values.items()
     }
-
-
-def load(path: Path, tier: str = "") -> tuple[ConfigDict, types.ModuleType]:
-    """Executes a config file and returns get_config(tier), and the file as a module; no tier means
-    its default.
-
-    Raises:
-      UsageError: there is no such file or tier, or the file does not define a config.
-    """
-    if not path.is_file():
-        near = nearest(
-            str(path), (str(p) for d in {path.parent, Path("configs")} for p in d.glob("[!_]*.py"))
-        )
-        raise UsageError(
-            "no config file"
-            f" {path}{near or '; a config is a Python file such as configs/degradation.py'}"
-        )
-    module = types.ModuleType("config_file")
-    try:
-        importlib.machinery.SourceFileLoader(module.__name__, str(path)).exec_module(module)
-    except Exception as error:
-        raise UsageError(
-            f"{path} cannot be loaded: {type(error).__name__}: {one_line(error)}"
-        ) from error
-    get_config = getattr(module, "get_config", None)
-    if not callable(get_config):
-        raise UsageError(
-            f"{path} does not define get_config(tier); it must, and return an"
-            " ml_collections.ConfigDict"
-        )
-    arguments = (tier,) if tier else ()
-    try:
-        inspect.signature(get_config).bind(*arguments)
-    except TypeError as error:
-        raise UsageError(
-            f"{path}: get_config must take a tier and have a default for it"
-        ) from error
-    try:
-        config = get_config(*arguments)
-    except ValueError as error:
-        raise UsageError(f"{path}: {one_line(error)}") from error
-    if not isinstance(config, ConfigDict):
-        raise UsageError(
-            f"{path}: get_config must return an ml_collections.ConfigDict, not"
-            f" {type(config).__name__}"
-        )
-    _check(config, path)
-    return config, module
-
-
-def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    """Every key of a config by its dotted path, groups left out."""
-    flat = {}
-    for key, value in config.items():
-        flat |= (
-            flatten(value, f"{prefix}{key}.")
-            if isinstance(value, ConfigDict)
-            else {f"{prefix}{key}": value}
-        )
-    return flat
-
-
-def nearest(name: str, options: Iterable[str], cutoff: float = 0.6, prefix: str = "") -> str:
-    """The end of an error message, "; did you mean ...?", or nothing when no option is as similar
-    as ``cutoff``.
-    """
-    close = difflib.get_close_matches(name, sorted(set(options)), n=1, cutoff=cutoff)
-    return f"; did you mean {prefix}{close[0]}?" if close else ""
-
-
-def choose(key: str, value: Any, options: Sequence[Any]) -> Any:
-    """``value`` if it is one of the options, else a UsageError naming the config key, the options
-    and the nearest.
-    """
-    if value in options:
-        return value
-    near = nearest(str(value), map(str, options)) or f"; take one of {', '.join(map(str, options))}"
-    raise UsageError(f"--config.{key}={value} does not exist{near}")
-
-
-def require(config: ConfigDict, rules: Iterable[tuple[str, bool, str]]) -> None:
-    """UsageError for the first of the rules (config key, whether it is met, what it asks for) that
-    is not met.
-    """
-    for key, met, what in rules:
-        if not met:
-            value = functools.reduce(operator.getitem, key.split("."), config)
-            raise UsageError(f"--config.{key}={value} must be {what}")
-
-
-def one_line(error: object) -> str:
-    """A message without line breaks."""
-    return " ".join(str(error).split())
 
 
 def _flags(**kinds: type) -> flags.FlagValues:
@@ -311,29 +208,6 @@ def _typed(flag: str, value: Any, kind: type, many: bool = False) -> Any:
             f"{flag} takes {f'a list of {takes[1]}, as 0,1,2' if many else takes[0]}, not {value!r}"
         )
     return value
-
-
-def _check(config: ConfigDict, path: Path | str) -> None:
-    """What every config carries: the study's name, the tier and the seeds."""
-    for key, kind in NEED.items():
-        if not isinstance(config.get(key), kind):
-            raise UsageError(f"{path}: get_config must set config.{key} to a {kind.__name__}")
-    if (
-        not config.name.isidentifier()
-        or importlib.util.find_spec(f"experiments.{config.name}") is None
-    ):
-        raise UsageError(
-            f"{path}: no study experiments/{config.name}, though config.name is {config.name!r}"
-        )
-    seeds = config.seeds
-    if (
-        not seeds
-        or len(set(seeds)) < len(seeds)
-        or not all(type(s) is int and 0 <= s < 2**32 for s in seeds)
-    ):
-        raise UsageError(
-            f"config.seeds is {seeds}; give different integers from 0 on, as --config.seeds=0,1,2"
-        )
 
 
 def _keys(path: str, keys: dict[str, Any], about: str) -> str:

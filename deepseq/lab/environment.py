@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from deepseq.lab.command_line import UsageError, one_line
+from deepseq.lab.errors import UsageError, one_line
 
 
 def describe() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from deepseq.lab.command_line import UsageError, nearest
+from deepseq.lab.errors import UsageError, nearest
 
 
 class Rule(NamedTuple):

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from deepseq.data.source import DISK_FULL
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.train import log
 
 LOCK, RUNNING, LOG = ".lock", ".session.json", "metrics.jsonl"

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from deepseq.data.source import DataError
 from deepseq.lab import rules
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.lab.jobs import Job, Session
 from deepseq.nets.blocks.net import parameters
 from experiments.autoregression import pixels, reals, symbols

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from deepseq.data import cifar10, digits
 from deepseq.data.source import Splits
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.lab.jobs import Session
 from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.images import resnet

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from deepseq.data import ptb, text
 from deepseq.data.text import Corpus
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.nets.sequences.ngram import log_probabilities
 
 

@@ -9,7 +9,7 @@ import jax
 import optax
 from ml_collections import ConfigDict
 
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.nets.blocks.net import LanguageModel, nearest_width, parameters
 from deepseq.nets.sequences import language_model as nets
 from deepseq.train.language import steps_per_epoch

@@ -8,7 +8,7 @@ import jax
 from ml_collections import ConfigDict
 
 from deepseq.data.text import Corpus
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.lab.jobs import Session, checkpoint_path
 from deepseq.lab.workdir import LOG
 from deepseq.nets.blocks.net import LanguageModel, parameters

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 
 from deepseq.lab import command_line, report, workdir
-from deepseq.lab.command_line import UsageError, nearest, one_line
+from deepseq.lab.errors import UsageError, nearest, one_line
 from deepseq.nets.blocks import arithmetic
 from experiments.summary import field
 from experiments.summary.nets import KINDS, Kind

@@ -12,7 +12,7 @@ import numpy as np
 from jax.extend import core
 
 from deepseq.lab import workdir
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.lab.plots import BLUE, panels
 from experiments.summary.nets import Pass
 

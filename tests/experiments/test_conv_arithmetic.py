@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from configs.conv_arithmetic import get_config
 from deepseq.data.source import DataError
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.lab.workdir import plain
 from deepseq.nets.blocks.conv import conv2d
 from deepseq.nets.blocks.layers import Conv

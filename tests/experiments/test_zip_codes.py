@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from configs.zip_codes import get_config
 from deepseq.data.source import data_dir
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 from deepseq.lab.jobs import Session
 from deepseq.train import log
 from deepseq.train.loop import Interrupted

@@ -8,8 +8,9 @@ import pytest
 from ml_collections import ConfigDict
 
 import experiments
-from deepseq.lab import command_line
-from deepseq.lab.command_line import UsageError, choose, nearest, parse
+from deepseq.lab.command_line import parse
+from deepseq.lab.config_files import flatten
+from deepseq.lab.errors import UsageError, nearest
 from deepseq.lab.workdir import default_path
 
 TINY = Path(__file__).parents[1] / "experiments" / "tiny"
@@ -239,19 +240,13 @@ def test_help_without_and_with_a_config():
     assert "--config.train.drops=0.5,0.75\n" in text and "The lab record of the tiny study." in text
 
 
-def test_choose_names_the_key_and_the_nearest_option():
-    assert choose("data.name", "digits", ("digits", "cifar10")) == "digits"
-    with pytest.raises(
-        UsageError, match=r"^--config.data.name=cifar does not exist; did you mean cifar10\?$"
-    ):
-        choose("data.name", "cifar", ("digits", "cifar10"))
-    with pytest.raises(UsageError, match="net.depth=9 does not exist; take one of 20, 56"):
-        choose("net.depth", 9, (20, 56))
+def test_nearest():
+    assert nearest("cifar", ("digits", "cifar10")) == "; did you mean cifar10?"
     assert nearest("zzz", ("digits",)) == ""
 
 
 def test_flatten():
-    assert command_line.flatten(ConfigDict({"a": 1, "b": {"c": {"d": 2}}})) == {"a": 1, "b.c.d": 2}
+    assert flatten(ConfigDict({"a": 1, "b": {"c": {"d": 2}}})) == {"a": 1, "b.c.d": 2}
 
 
 def test_quick_compilation_is_asked_for_before_jax_is_loaded():

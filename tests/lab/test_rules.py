@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from deepseq.lab import rules
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 
 CASES = [
     (rules.at_least(1, "a.x"), [1, 7], [0, -1], "at least 1"),

@@ -9,7 +9,7 @@ import pytest
 
 from deepseq.data.source import DataError
 from deepseq.lab import environment, workdir
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
 
 CONFIG = {"name": "a", "tier": "b", "seeds": (0, 1), "train": {"steps": 3}}
 
