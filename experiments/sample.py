@@ -26,9 +26,12 @@ HELP = f"""Prints a text that a trained model goes on with, the same for the sam
 
   {USAGE}
 
-  --workdir      a finished or interrupted run of a study with a sequence model, such as runs/language_model-laptop
-  --prompt       where the text begins; a line end by default. Words of a word model are separated by spaces
-  --temperature  1 draws from the model's own distribution, less makes likely continuations likelier; default 1.0
+  --workdir      a finished or interrupted run of a study with a sequence model, such as
+                 runs/language_model-laptop
+  --prompt       where the text begins; a line end by default. Words of a word model are
+                 separated by spaces
+  --temperature  1 draws from the model's own distribution, less makes likely continuations
+                 likelier; default 1.0
   --length       characters or words to draw; default 400
   --seed         of the draws; default 0
   --net          which of the run's nets; default its first
@@ -66,20 +69,7 @@ def _sample(
     net: str,
     net_seed: int,
 ) -> str:
-    if not workdir:
-        raise UsageError(f"no --workdir given; write {USAGE}")
-    if not temperature > 0:
-        raise UsageError(
-            f"--temperature={temperature} must be above 0; 0.1 takes almost always the likeliest"
-        )
-    if length < 1:
-        raise UsageError(f"--length={length} must be at least 1")
-    if seed < 0:
-        raise UsageError(f"--seed={seed} must be at least 0")
-    if not prompt:
-        raise UsageError(
-            "--prompt= is empty; give a text, or leave it out to begin after a line end"
-        )
+    _check(workdir, prompt, temperature, length, seed)
     config = _config(Path(workdir))
     study = importlib.import_module(f"experiments.{config.name}")
     if not hasattr(study, "trained"):
@@ -117,6 +107,23 @@ def _sample(
         temperature=temperature,
     )
     return text.decode(model.vocabulary, model.unit, [*begin.tolist(), *drawn.tolist()])
+
+
+def _check(workdir: str, prompt: str, temperature: float, length: int, seed: int) -> None:
+    if not workdir:
+        raise UsageError(f"no --workdir given; write {USAGE}")
+    if not temperature > 0:
+        raise UsageError(
+            f"--temperature={temperature} must be above 0; 0.1 takes almost always the likeliest"
+        )
+    if length < 1:
+        raise UsageError(f"--length={length} must be at least 1")
+    if seed < 0:
+        raise UsageError(f"--seed={seed} must be at least 0")
+    if not prompt:
+        raise UsageError(
+            "--prompt= is empty; give a text, or leave it out to begin after a line end"
+        )
 
 
 def _config(workdir: Path) -> FrozenConfigDict:

@@ -21,20 +21,21 @@ from experiments.degradation.records import (
 
 def claims(config: ConfigDict, runs: Runs) -> list[Claim]:
     """Every row, in the order of the table."""
-    return [*degradation(config, runs), *construction(config, runs), *residuals(runs)]
+    return [
+        *degradation(runs),
+        *other_causes(config, runs),
+        *identity_layers(config, runs),
+        convergence(config, runs),
+        additive(runs),
+        *residuals(runs),
+    ]
 
 
-def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
-    """C-R1 to C-R3: that it happens, and what it is not."""
+def degradation(runs: Runs) -> list[Claim]:
+    """C-R1: that it happens, and to plain nets."""
     plain_s, plain_d, *_ = runs.nets
     error = runs.gap("plain", train_error)
     loss = {kind: runs.gap(kind, train_loss) for kind in ("plain", "resnet")}
-    vanished = math.log10(config.measure.vanished)
-    lowest = np.array(
-        [min(map(_smallest_over_last, runs.looks(plain_d, seed))) for seed in runs.seeds]
-    )
-    without_bn = [runs.points(seed, net=plain_d)[0]["without_bn"] for seed in runs.seeds]
-    gap = runs.gap("plain", generalisation_gap)
     return [
         judge(
             About(
@@ -73,6 +74,19 @@ def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
                 "difference": loss["plain"] - loss["resnet"],
             },
         ),
+    ]
+
+
+def other_causes(config: ConfigDict, runs: Runs) -> list[Claim]:
+    """C-R2 and C-R3: what it is not."""
+    _, plain_d, *_ = runs.nets
+    vanished = math.log10(config.measure.vanished)
+    lowest = np.array(
+        [min(map(_smallest_over_last, runs.looks(plain_d, seed))) for seed in runs.seeds]
+    )
+    without_bn = [runs.points(seed, net=plain_d)[0]["without_bn"] for seed in runs.seeds]
+    error, gap = runs.gap("plain", train_error), runs.gap("plain", generalisation_gap)
+    return [
         judge(
             About(
                 "C-R2",
@@ -112,17 +126,13 @@ def degradation(config: ConfigDict, runs: Runs) -> list[Claim]:
     ]
 
 
-def construction(config: ConfigDict, runs: Runs) -> list[Claim]:
-    """C-R4 to C-R8: what holds of the nets by construction, and what that is worth in training."""
-    plain_s, plain_d, _, res_d = runs.nets
+def identity_layers(config: ConfigDict, runs: Runs) -> list[Claim]:
+    """C-R4 and C-R6: deeper nets that compute what the shallow ones do, by construction."""
+    plain_s, plain_d, *_ = runs.nets
     seeds, measure = len(runs.seeds), config.measure
     deepened = runs.each(plain_s, lambda final: final["deepened"]["loss"])
     largest = float(np.abs(deepened - runs.each(plain_s, train_loss)).max())
-    silent, after_relu, preactivation = (
-        max(runs.values("identities", name, net=net).max() for net in runs.nets[2:])
-        for name in ("silent", "after_relu", "preactivation")
-    )
-    steps = {net: _steps_to(runs, net, measure.loss_threshold) for net in (plain_d, res_d)}
+    silent = _largest(runs, "silent")
     return [
         exact(
             About(
@@ -157,43 +167,53 @@ def construction(config: ConfigDict, runs: Runs) -> list[Claim]:
             criterion="exactly 0",
             measured={"largest difference": silent},
         ),
-        judge(
-            About(
-                "C-R7",
-                "Skip connections ease convergence.",
-                f"iterations until the training loss is below {measure.loss_threshold:g},"
-                f" {plain_d} minus {res_d}, paired by seed; a run that never gets there counts its"
-                " last iteration",
-                "He et al. 2015, section 4.1",
-                "holds; the residual net converges faster early on",
-            ),
-            steps[plain_d] - steps[res_d],
-            Above(0),
-            measured={net: count for net, count in steps.items()}
-            | {
-                f"{net}: first over last layer's gradient, log10": runs.look(
-                    net, -1, _first_over_last
-                )
-                for net in steps
-            },
-        ),
-        exact(
-            About(
-                "C-R8",
-                "x_L = x_1 + the sum of F(x_i).",
-                "|x_L - (x_1 + sum of F)| / |x_L| over the first stage of the residual nets",
-                "He et al. 2016, equation (4)",
-                "refuted for the block of 2015, exact for pre-activation",
-            ),
-            bool(after_relu <= 1e-5),
-            seeds,
-            criterion="0 up to rounding, 1e-5",
-            measured={
-                "as of 2015, ReLU after the addition": after_relu,
-                "pre-activation, as of 2016": preactivation,
-            },
-        ),
     ]
+
+
+def convergence(config: ConfigDict, runs: Runs) -> Claim:
+    """C-R7: what skip connections are worth in training."""
+    _, plain_d, _, res_d = runs.nets
+    threshold = config.measure.loss_threshold
+    steps = {net: _steps_to(runs, net, threshold) for net in (plain_d, res_d)}
+    return judge(
+        About(
+            "C-R7",
+            "Skip connections ease convergence.",
+            f"iterations until the training loss is below {threshold:g},"
+            f" {plain_d} minus {res_d}, paired by seed; a run that never gets there counts its"
+            " last iteration",
+            "He et al. 2015, section 4.1",
+            "holds; the residual net converges faster early on",
+        ),
+        steps[plain_d] - steps[res_d],
+        Above(0),
+        measured={net: count for net, count in steps.items()}
+        | {
+            f"{net}: first over last layer's gradient, log10": runs.look(net, -1, _first_over_last)
+            for net in steps
+        },
+    )
+
+
+def additive(runs: Runs) -> Claim:
+    """C-R8: what holds of the sum of the branches, by construction."""
+    after_relu, preactivation = (_largest(runs, name) for name in ("after_relu", "preactivation"))
+    return exact(
+        About(
+            "C-R8",
+            "x_L = x_1 + the sum of F(x_i).",
+            "|x_L - (x_1 + sum of F)| / |x_L| over the first stage of the residual nets",
+            "He et al. 2016, equation (4)",
+            "refuted for the block of 2015, exact for pre-activation",
+        ),
+        bool(after_relu <= 1e-5),
+        len(runs.seeds),
+        criterion="0 up to rounding, 1e-5",
+        measured={
+            "as of 2015, ReLU after the addition": after_relu,
+            "pre-activation, as of 2016": preactivation,
+        },
+    )
 
 
 def residuals(runs: Runs) -> list[Claim]:
@@ -253,6 +273,11 @@ def _steps_to(runs: Runs, net: str, threshold: float) -> np.ndarray:
     """(S,) the first recorded iteration with a training loss below the threshold, or the last."""
     steps, losses = runs.curve("loss", net=net)
     return np.array([(*steps[row < threshold], steps[-1])[0] for row in losses])
+
+
+def _largest(runs: Runs, identity: str) -> float:
+    """By how much it fails in the residual nets, over nets and seeds."""
+    return max(runs.values("identities", identity, net=net).max() for net in runs.nets[2:])
 
 
 def _smallest_over_last(look: Mapping) -> float:

@@ -112,6 +112,13 @@ def departures(config: ConfigDict) -> list[dict]:
             "set in the config",
             net.shortcut != "A",
         ),
+        *_unsaid(train),
+    )
+
+
+def _unsaid(train: ConfigDict) -> list[tuple[str, str, str]]:
+    """What the paper leaves open."""
+    return [
         (
             "does not say how an epoch is cut into batches",
             "the remainder that fills no batch is dropped, another one each epoch",
@@ -127,4 +134,4 @@ def departures(config: ConfigDict) -> list[dict]:
             f"weight decay of {train.decay:g} on all of them, those of BN too",
             "Caffe's default",
         ),
-    )
+    ]

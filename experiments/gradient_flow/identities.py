@@ -4,7 +4,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from deepseq.lab.verdicts import About, Claim, exact
-from experiments.gradient_flow.algebra import RELU_W, SCALAR_STEPS, SIGMOID_W, STEPS
+from experiments.gradient_flow.algebra import RELU_W, SCALAR_STEPS, SIGMOID_W
+from experiments.gradient_flow.draws import STEPS
 from experiments.gradient_flow.records import Runs
 
 

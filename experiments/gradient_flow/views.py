@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from deepseq.lab.jobs import Session
 from experiments.gradient_flow import algebra, measures, nets
+from experiments.gradient_flow.draws import draw
 
 
 class Views:
@@ -21,7 +22,7 @@ class Views:
 
     def identities(self, session: Session) -> dict:
         """The record of one seed's identities."""
-        return {"found": jax.device_get(self._identities(algebra.draw(session.seed)))}
+        return {"found": jax.device_get(self._identities(draw(session.seed)))}
 
     def flow(self, session: Session) -> dict:
         """The record of one seed's nets of one cell: what tells them apart, and what is left."""

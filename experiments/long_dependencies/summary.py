@@ -112,10 +112,8 @@ def departures(config: ConfigDict) -> list[dict]:
     rates = ", ".join(f"{cell} {rate:g}" for cell, rate in train.rates.items())
     return deviations(
         (
-            (
-                "adding and copy at lags of 100 to 750 (Arjovsky et al.), temporal order up to 200"
-                " (Pascanu et al.)"
-            ),
+            "adding and copy at lags of 100 to 750 (Arjovsky et al.), temporal order up to 200"
+            " (Pascanu et al.)",
             "lags of at most " + ", ".join(f"{lag} ({task})" for task, lag in longest.items()),
             "time: minutes on a laptop",
             longest.get(TASKS["adding"], 0) < 750,
@@ -123,21 +121,15 @@ def departures(config: ConfigDict) -> list[dict]:
         (
             "RMSprop at a rate of 0.001, decay 0.9 (Arjovsky et al.)",
             f"{'Adam' if train.optimizer == 'adam' else 'RMSprop'} at {rates}",
-            (
-                "it needs fewer steps; each cell has the best of those tried, since none suits all"
-                " of them"
-            ),
+            "it needs fewer steps; each cell has the best of those tried, since none suits all"
+            " of them",
             train.optimizer != "rmsprop" or set(train.rates.values()) != {0.001},
         ),
         (
-            (
-                "trained until all sequences are right (Hochreiter, Schmidhuber) or for a fixed"
-                " time (Arjovsky et al.)"
-            ),
-            (
-                f"until the mean loss of {measure.every} steps is below {measure.solved:g} of the"
-                f" baseline, at most {max(train.steps.values())} steps"
-            ),
+            "trained until all sequences are right (Hochreiter, Schmidhuber) or for a fixed"
+            " time (Arjovsky et al.)",
+            f"until the mean loss of {measure.every} steps is below {measure.solved:g} of the"
+            f" baseline, at most {max(train.steps.values())} steps",
             "one criterion for all tasks and cells",
         ),
         (
@@ -148,21 +140,15 @@ def departures(config: ConfigDict) -> list[dict]:
         ),
         (
             "GRU and LSTM with about as many parameters (Chung et al.)",
-            (
-                f"{config.net.hidden} units in every cell, and a second GRU with the LSTM's number"
-                " of parameters"
-            ),
+            f"{config.net.hidden} units in every cell, and a second GRU with the LSTM's number"
+            " of parameters",
             "both comparisons are made",
         ),
         (
-            (
-                "a sparse recurrence scaled to a spectral radius of 0.95 (Pascanu et al., in their"
-                " program)"
-            ),
-            (
-                f"an orthogonal one of that radius, a rate of {clipping.rate:g}, {clipping.steps}"
-                f" steps; as a control, SGD without clipping at a rate of {clipping.slow_rate:g}"
-            ),
+            "a sparse recurrence scaled to a spectral radius of 0.95 (Pascanu et al., in their"
+            " program)",
+            f"an orthogonal one of that radius, a rate of {clipping.rate:g}, {clipping.steps}"
+            f" steps; as a control, SGD without clipping at a rate of {clipping.slow_rate:g}",
             "every direction starts alike; time",
         ),
         (
