@@ -1,74 +1,66 @@
-"""From the log of the alignment study to its numbers, verdicts and deviations."""
+"""The alignment study's numbers, verdicts and deviations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from deepseq.lab.verdicts import mean_interval
-from experiments.alignment.claims import bottleneck, gaps, learned_alignment
-from experiments.alignment.nets import LOOKING
-from experiments.alignment.records import Found
+from deepseq.lab.records import Record
+from deepseq.lab.verdicts import deviations, mean_interval
+from experiments.alignment.claims import claims
+from experiments.alignment.nets import ATTENDING
+from experiments.alignment.records import AlignmentRecords
 
 HALF = 0.5  # of the sequences of a length: it counts as reached
 
+DEVIATIONS = deviations(
+    (
+        "sentences are translated, BLEU is measured",
+        "symbols are said backwards and dates rewritten; the share of right tokens is measured",
+        "one answer is right, the length is a dial and the place to look at is known",
+    ),
+    (
+        "the Transformer's norms follow its sums, with dropout and label smoothing; Adadelta trains"
+        " the RNN",
+        "its norms go first, nothing is dropped or smoothed, and Adam trains all",
+        "it learns within minutes; data are drawn anew, so that there is nothing to overfit but the"
+        " dates",
+    ),
+    (
+        "each net is trained until it no longer gets better",
+        "all nets get the same batches, as many as the attentive one needs",
+        "minutes: a vector of a fixed size might hold more after a longer training, and nothing"
+        " here denies it",
+    ),
+)
 
-def summarize(config: ConfigDict, records: Sequence[Mapping]) -> dict:
-    """The study's metrics, verdicts and deviations, from its log alone; seeds that are not finished
-    are left out.
+
+def summarize(config: ConfigDict, records: Sequence[Record]) -> dict:
+    """The study's metrics, verdicts and deviations, from its log alone.
+
+    Seeds that are not finished are left out.
     """
-    found = Found(config, records)
-    deviations = [
-        {
-            "paper": "sentences are translated, BLEU is measured",
-            "here": (
-                "symbols are said backwards and dates rewritten; the share of right tokens is"
-                " measured"
-            ),
-            "reason": "one answer is right, the length is a dial and the place to look at is known",
-        },
-        {
-            "paper": (
-                "the Transformer's norms follow its sums, with dropout and label smoothing;"
-                " Adadelta trains the RNN"
-            ),
-            "here": "its norms go first, nothing is dropped or smoothed, and Adam trains all",
-            "reason": (
-                "it learns within minutes; data are drawn anew, so that there is nothing to overfit"
-                " but the dates"
-            ),
-        },
-        {
-            "paper": "each net is trained until it no longer gets better",
-            "here": "all nets get the same batches, as many as the attentive one needs",
-            "reason": (
-                "minutes: a vector of a fixed size might hold more after a longer training, and"
-                " nothing here denies it"
-            ),
-        },
-    ]
-    if not found.seeds:
-        return {"metrics": {}, "claims": [], "comparison": [], "deviations": deviations}
+    runs = AlignmentRecords(config, records)
+    result = {"metrics": {}, "claims": [], "comparison": [], "deviations": DEVIATIONS}
+    if not runs.seeds:
+        return result
+    ends = [end for tag in runs.tags for end in runs.ends(**tag)]
     metrics = {
-        "accuracy": {f"{task}, {net}": _accuracy(found, task, net) for task, net in found.runs},
-        "mass of each head": {net: found.mass(net).mean(0).tolist() for net in LOOKING},
-        "diverged": found.diverged(),
+        "accuracy": {f"{tag['task']}, {tag['net']}": _accuracy(runs, **tag) for tag in runs.tags},
+        "mass of each head": {net: runs.mass(net).mean(0).tolist() for net in ATTENDING},
+        # with a loss or a gradient that was not finite
+        "diverged": sum(end["ended"] is not None for end in ends),
     }
-    rows = bottleneck(config, found) + gaps(config, found) + learned_alignment(config, found)
-    return {"metrics": metrics, "claims": rows, "comparison": [], "deviations": deviations}
+    return result | {"metrics": metrics, "claims": claims(config, runs)}
 
 
-def _accuracy(found: Found, task: str, net: str) -> dict:
-    lengths, whole = found.lengths(task), found.accuracy(task, net, "whole").mean(0)
-    enough = lengths[whole >= HALF]
-    tokens = found.accuracy(task, net)
+def _accuracy(runs: AlignmentRecords, task: str, net: str) -> dict:
+    lengths, tokens = runs.lengths(task), runs.accuracy(task, net)
+    whole = runs.accuracy(task, net, "whole").mean(0)
+    by_length = {"tokens": tokens.mean(0), "whole": whole}
+    overall = {"mean": float(tokens.mean()), "interval": mean_interval(tokens.mean(1))}
     return {
-        "parameters": found.parameters(task, net),
-        "tokens": dict(zip(map(str, lengths), tokens.mean(0).tolist(), strict=True)),
-        "whole": dict(zip(map(str, lengths), whole.tolist(), strict=True)),
-        "over all lengths": {
-            "mean": float(tokens.mean()),
-            "interval": mean_interval(np.mean(tokens, 1)),
-        },
-        "longest of which half are whole": int(enough.max()) if len(enough) else 0,
+        "parameters": runs.end(task=task, net=net)["parameters"],
+        **{k: dict(zip(map(str, lengths), v.tolist(), strict=True)) for k, v in by_length.items()},
+        "over all lengths": overall,
+        "longest of which half are whole": int(max(lengths[whole >= HALF], default=0)),
     }

@@ -1,139 +1,141 @@
 """One training of the alignment study, and what the net then writes by itself."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from deepseq.data.transduction import BEGIN, END
-from deepseq.nets.blocks.net import Seq2Seq
+from deepseq.lab.jobs import Session
+from deepseq.nets.blocks.net import parameters
 from deepseq.nets.sequences.decoding import greedy
-from deepseq.train.loop import Interrupted
-from deepseq.train.losses import cross_entropy
+from deepseq.train.loop import train_in_chunks
 from deepseq.train.sequences import clipped, ended, sequence_step
-from deepseq.train.state import init_state
+from deepseq.train.state import State, init_state
 from deepseq.train.step import jit_step
-from experiments.alignment.nets import Arm
-from experiments.alignment.tasks import Batch, Task
+from deepseq.train.teaching import TeachingBatch, accuracy, teach, teaching_loss
+from experiments.alignment import measures
+from experiments.alignment.nets import Model, build
+from experiments.alignment.tasks import TASKS, Task, shortened
+
+ROWS = 4  # of a test, for finite differences
 
 
-class Programs(NamedTuple):
-    """What trains and tests a net on a task, compiled once for all seeds."""
-
-    arm: Arm
-    start: Callable  # key -> state
-    step: Callable  # (state, batch) -> (state, metrics), whose old state is used up
-    write: Callable  # (params, batch) -> tokens (B, T)
-    look: Callable | None  # (params, batch) -> weights (N, B, T, S)
-    gradient: Callable  # (params, batch) -> loss and gradient in the precision of the parameters
+def train(config: FrozenConfigDict, session: Session) -> dict:
+    """One net on one task from one seed, and all that is measured of it."""
+    name, net = session.tag["task"], session.tag["net"]
+    task = _task(config, name, session.seed)
+    return _trainer(config, name, net, task.vocabulary).train(task, session)
 
 
-def programs(config: ConfigDict, task: str, arm: Arm) -> Programs:
-    """Adam with a warm-up, its rate then falling to 0 as a cosine; gradients clipped."""
-    updates, net = config[task].updates, arm.net
-    rate = optax.warmup_cosine_decay_schedule(0.0, arm.rate, config.warmup, updates)
-    optimizer = clipped(optax.adam(rate), config.clip)
-
-    def write(params: Any, batch: Batch) -> Array:
-        return greedy(
-            net,
-            params,
-            encode(net, params, batch),
-            begin=BEGIN,
-            end=END,
-            steps=batch.answers.shape[1],
-        )
-
-    def look(params: Any, batch: Batch) -> Array:
-        return arm.look(params, encode(net, params, batch), batch.given)
-
-    def exact_loss(
-        params: Any, batch: Batch
-    ) -> Array:  # cross_entropy would have float32; for batches without padding
-        logs = jax.nn.log_softmax(
-            net.teach(params, encode(net, params, batch), batch.given, key=None)
-        )
-        return -jnp.take_along_axis(logs, batch.answers[..., None], 2).mean()
-
-    step = sequence_step(lambda params, batch: (mean_loss(net, params, batch), {}), optimizer)
-    begin = jax.jit(lambda key: init_state(net.init(key), optimizer))
-    gradient = jax.jit(jax.value_and_grad(exact_loss))
-    return Programs(
-        arm, begin, jit_step(step), jax.jit(write), arm.look and jax.jit(look), gradient
-    )
+@functools.lru_cache(maxsize=len(TASKS))  # all nets of a seed are given the same
+def _task(config: FrozenConfigDict, name: str, seed: int) -> Task:
+    return TASKS[name](config, seed)
 
 
-def encode(net: Seq2Seq, params: Any, batch: Batch) -> Any:
-    """The memory of a batch's sources."""
-    return net.encode(params, batch.source, lengths=batch.lengths, key=None)
+@functools.cache  # one compilation for all seeds
+def _trainer(config: FrozenConfigDict, task: str, net: str, vocabulary: int) -> "Trainer":
+    return Trainer(config, task, build(config, net, vocabulary))
 
 
-def mean_loss(net: Seq2Seq, params: Any, batch: Batch) -> Array:
-    """Cross-entropy of the next token given the right ones before, the mean over all that count."""
-    logits = net.teach(params, encode(net, params, batch), batch.given, key=None)
-    losses = cross_entropy(logits.reshape(-1, logits.shape[-1]), batch.answers.reshape(-1)).reshape(
-        batch.answers.shape
-    )
-    return jnp.where(batch.counted, losses, 0).sum() / batch.counted.sum()
+class Trainer:
+    """Trains one net on one task from any seed and tests it; its programs are compiled once."""
 
+    def __init__(self, config: ConfigDict, task: str, model: Model):
+        """Adam with a warm-up, its rate then falling to 0 as a cosine; gradients clipped."""
+        self.config, self.task, self.net = config, task, model.net
+        net, updates = model.net, config[task].updates
+        rate = optax.warmup_cosine_decay_schedule(0.0, model.rate, config.warmup, updates)
+        optimizer = clipped(optax.adam(rate), config.clip)
 
-def scores(said: np.ndarray, batch: Batch) -> tuple[float, float]:
-    """The share of tokens that are right at their place, and of sequences without a wrong one; the
-    end counts.
-    """
-    right = np.asarray(said) == batch.answers
-    return float(right[batch.counted].mean()), float((right | ~batch.counted).all(1).mean())
+        def encode(params: Any, batch: TeachingBatch) -> Any:
+            return net.encode(params, batch.source, lengths=batch.lengths, key=None)
 
+        def write(params: Any, batch: TeachingBatch) -> Array:
+            marks = {"begin": BEGIN, "end": END, "steps": batch.answers.shape[1]}
+            return greedy(net, params, encode(params, batch), **marks)
 
-def train(
-    config: ConfigDict, own: Programs, task: Task, tag: dict, stopping: Callable[[], bool]
-) -> tuple[Any, dict]:
-    """Trains from the beginning, in the same batches for every net; their sources grow, and half
-    are of the newest room.
+        def weights(params: Any, batch: TeachingBatch) -> Array:
+            return model.weights(params, encode(params, batch), batch.given)
 
-    Returns:
-      the parameters and {"loss": means of every so many updates, "ended": updates after which it
-      diverged, or None}.
+        def loss(params: Any, batch: TeachingBatch) -> tuple[Array, dict]:
+            return teaching_loss(teach(net, params, batch), batch), {}
 
-    Raises:
-      Interrupted: ``stopping`` said so.
-    """
-    group, rng = config[tag["task"]], np.random.default_rng(tag["seed"])
-    state, losses, finite = own.start(jax.random.key(tag["seed"])), [], []
-    for update in range(group.updates):
-        if stopping():
-            raise Interrupted(update, tag)
-        newest = rooms_open(update, group.growing, len(task.rooms)) - 1
-        room = newest if rng.random() < 0.5 else int(rng.integers(newest + 1))
-        state, seen = own.step(state, task.draw(rng, config.batch_size, room))
-        losses.append(seen["loss"])
-        finite.append(seen["finite"])
-        if len(losses) % config.every == 0:  # and so the host does not run ahead
-            losses[-config.every :] = jax.device_get(losses[-config.every :])
-    finite = np.array(jax.device_get(finite))
-    return state.params, {
-        "loss": np.array(losses).reshape(-1, config.every).mean(1),
-        "ended": ended(finite),
-    }
+        # teaching_loss would have float32; for batches without padding
+        def precise_loss(params: Any, batch: TeachingBatch) -> Array:
+            logs = jax.nn.log_softmax(teach(net, params, batch))
+            return -jnp.take_along_axis(logs, batch.answers[..., None], 2).mean()
+
+        self.step = jit_step(sequence_step(loss, optimizer))
+        self.init_state = jax.jit(lambda key: init_state(net.init(key), optimizer))
+        self.write = jax.jit(write)
+        self.weights = jax.jit(weights) if model.weights else None
+        self.loss_and_gradient = jax.jit(jax.value_and_grad(precise_loss))
+
+    def train(self, task: Task, session: Session) -> dict:
+        """The record of one seed: its losses, what it writes, and where it looks."""
+        params, record = self.fit(task, session)
+        record |= {"parameters": parameters(self.net), "lengths": list(task.tests)}
+        scores = [accuracy(self.write(params, test), test) for test in task.tests.values()]
+        record |= {name: [score[name] for score in scores] for name in ("tokens", "whole")}
+        if self.weights is None:
+            return record
+        backwards, length = self.task == "reversal", self.config[self.task].shown
+        record["alignment"] = measures.alignment(self.weights, params, task.tests, backwards)
+        record["shown"] = measures.shown(self.weights, params, task.tests[length], length)
+        if backwards:
+            start = self.init_state(jax.random.key(session.seed)).params
+            shortest, batch = next(iter(task.tests.items()))
+            few = shortened(batch, ROWS, shortest)
+            record["start"] = measures.alignment(self.weights, start, task.tests, backwards)
+            record["slope"] = measures.slopes(self.loss_and_gradient, start, few, session.seed)
+        return record
+
+    def fit(self, task: Task, session: Session) -> tuple[Any, dict]:
+        """The parameters after a training, and {"loss": means of every so many updates, "ended":
+        updates after which it diverged, or None}; Interrupted where the session is to stop.
+        """
+        batches = self.batches(task, np.random.default_rng(session.seed))
+        updates, every, losses, finite = self.config[self.task].updates, self.config.every, [], []
+        for done, state, metrics in train_in_chunks(
+            self.advance,
+            self.init_state(jax.random.key(session.seed)),
+            lambda chunk: itertools.islice(batches, every),
+            updates=updates,
+            every=every,
+            tag=session.tag,
+            stopping=session.stopping,
+        ):
+            params = state.params
+            losses.append(np.mean([update["loss"] for update in metrics]))
+            finite += [update["finite"] for update in metrics]
+            session.tick(done / updates)
+        return params, {"loss": np.array(losses), "ended": ended(finite)}
+
+    def batches(self, task: Task, rng: np.random.Generator) -> Iterator[TeachingBatch]:
+        """The same for every net; sources grow, and half of them are of the newest room."""
+        group = self.config[self.task]
+        for update in range(group.updates):
+            newest = rooms_open(update, group.growing, len(task.rooms)) - 1
+            room = newest if rng.random() < 0.5 else int(rng.integers(newest + 1))
+            yield task.draw(rng, self.config.batch_size, room)
+
+    def advance(self, state: State, batches: Iterable[TeachingBatch]) -> tuple[State, list[dict]]:
+        """One update after the other, as batches of several shapes are not one program."""
+        metrics = []
+        for batch in batches:
+            state, update = self.step(state, batch)
+            metrics.append(update)
+        return state, metrics
 
 
 def rooms_open(update: int, growing: int, rooms: int) -> int:
-    """How many of the rooms are drawn from: one more after each equal part of the ``growing``
-    updates.
-    """
+    """How many rooms are drawn from: one more after each equal part of ``growing`` updates."""
     return rooms if update >= growing else 1 + update * (rooms - 1) // growing
-
-
-def test(own: Programs, params: Any, tests: Mapping[int, Batch]) -> dict[str, list]:
-    """What a net writes for each length, judged: {"lengths", "tokens", "whole"}, a number for each."""
-    found = [scores(own.write(params, batch), batch) for batch in tests.values()]
-    return {
-        "lengths": list(tests),
-        "tokens": [tokens for tokens, _ in found],
-        "whole": [whole for _, whole in found],
-    }
