@@ -118,10 +118,7 @@ def other_causes(config: ConfigDict, runs: Runs) -> list[Claim]:
             ),
             gap - error,
             Above(0),
-            measured={
-                "in the generalisation gap": gap,
-                "in the training error": error,
-            },
+            measured={"in the generalisation gap": gap, "in the training error": error},
         ),
     ]
 
@@ -187,7 +184,7 @@ def convergence(config: ConfigDict, runs: Runs) -> Claim:
         ),
         steps[plain_d] - steps[res_d],
         Above(0),
-        measured={net: count for net, count in steps.items()}
+        measured=steps
         | {
             f"{net}: first over last layer's gradient, log10": runs.look(net, -1, _first_over_last)
             for net in steps
@@ -251,7 +248,7 @@ def residuals(runs: Runs) -> list[Claim]:
             ),
             response[res_d] - response[res_s],
             Below(0),
-            measured={net: values for net, values in response.items()},
+            measured=response,
         ),
         exact(
             About(
