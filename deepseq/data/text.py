@@ -1,4 +1,4 @@
-"""Texts as symbols, characters or words: the one that comes with Python, or a file of the user's."""
+"""Texts as symbols, characters or words: the one that comes with Python, or a file of one's own."""
 
 import difflib
 import hashlib

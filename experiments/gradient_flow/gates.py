@@ -1,5 +1,5 @@
-"""Identities of the gated cells: what their gates see, and which RNN they are with gates held open or
-shut.
+"""Identities of the gated cells: what their gates see, and which RNN they are with gates held open
+or shut.
 """
 
 import jax

@@ -1,4 +1,4 @@
-"""MNIST and the zip codes: their formats, what is missing, what is another file, and the real ones."""
+"""MNIST and the zip codes: formats, what is missing, what is another file, and the real ones."""
 
 import gzip
 import hashlib

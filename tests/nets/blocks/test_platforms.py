@@ -104,7 +104,7 @@ def test_step_is_traced_once_for_all_seeds():
 
 
 SCRIPT = """
-import jax, numpy as np
+import chex, jax
 from deepseq.train.devices import data_parallel, on_first
 from tests_nets_test_platforms import NETS, batch, training
 assert jax.device_count() == 8
@@ -112,7 +112,9 @@ initial, step = training(NETS["resnet.cifar(8)"])
 parts = []
 
 def seen(state, batch):
-    jax.debug.inspect_array_sharding(batch.images, callback=lambda s: parts.append(s.shard_shape(batch.images.shape)))
+    jax.debug.inspect_array_sharding(
+        batch.images, callback=lambda s: parts.append(s.shard_shape(batch.images.shape))
+    )
     return step(state, batch)
 
 alone, together = jax.jit(step), data_parallel(seen)
@@ -125,8 +127,8 @@ assert all(len(leaf.devices()) == 8 for leaf in jax.tree.leaves(several))
 several = on_first(several)
 assert all(len(leaf.devices()) == 1 for leaf in jax.tree.leaves(several))
 np.testing.assert_allclose(one["loss"], eight["loss"], rtol=1e-4)
-jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.params, several.params)
-jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), state.running, several.running)
+one, eight = (state.params, state.running), (several.params, several.running)
+chex.assert_trees_all_close(one, eight, rtol=2e-3, atol=2e-4)
 time_major = data_parallel(lambda total, xs: (total + xs.sum((0, 1)), {}), axis=1)
 for width in (16, 7):  # divided, and whole on every device where it cannot be
     xs = np.arange(3 * width * 2.0, dtype=np.float32).reshape(3, width, 2)

@@ -21,7 +21,8 @@ def equal(one, other):
 def seen(layer, params, xs, w, carry=None, **rest):
     def loss(params, xs, carry):
         end, ys = layer(params, xs, carry, **rest)
-        return jnp.sum(ys * w) + sum(jnp.sin(leaf).sum() for leaf in jax.tree.leaves(end)), (end, ys)
+        ends = sum(jnp.sin(leaf).sum() for leaf in jax.tree.leaves(end))
+        return jnp.sum(ys * w) + ends, (end, ys)
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, carry)
 
 for kind in ("rnn", "lstm", "gru"):
@@ -31,22 +32,31 @@ for kind in ("rnn", "lstm", "gru"):
         h = jax.random.normal(key(3), (*batch, 5))
         carry = recurrent.LSTMState(h, 2 * h) if kind == "lstm" else h
         if rest:
-            rest |= {"carry": carry, "lengths": jnp.arange(12).reshape(batch) % 8}  # 0 and T among them
-        equal(seen(layer, params, xs, w, **rest), seen(recurrent.divided(layer), params, xs, w, **rest))
+            lengths = jnp.arange(12).reshape(batch) % 8  # 0 and T among them
+            rest |= {"carry": carry, "lengths": lengths}
+        divided = seen(recurrent.divided(layer), params, xs, w, **rest)
+        equal(seen(layer, params, xs, w, **rest), divided)
 
 deep = recurrent.stack(recurrent.bidirectional(recurrent.lstm))
-params = [[recurrent.lstm_init(key(4 * level + side), (3, 10)[level], 5) for side in (0, 1)] for level in (0, 1)]
+params = [
+    [recurrent.lstm_init(key(4 * level + side), (3, 10)[level], 5) for side in (0, 1)]
+    for level in (0, 1)
+]
 xs, w = jax.random.normal(key(1), (7, 8, 3)), jax.random.normal(key(2), (7, 8, 10))
 lengths = jnp.arange(8)
 square = Mesh(np.array(jax.devices()).reshape(2, 2), ("row", "column"))
 for mesh in (Mesh(np.array(jax.devices()[:2]), ("half",)), square):
-    equal(seen(deep, params, xs, w, lengths=lengths), seen(recurrent.divided(deep, mesh), params, xs, w, lengths=lengths))
+    divided = seen(recurrent.divided(deep, mesh), params, xs, w, lengths=lengths)
+    equal(seen(deep, params, xs, w, lengths=lengths), divided)
 
 layer, params = recurrent.divided(recurrent.lstm), recurrent.lstm_init(key(0), 3, 5)
 end, ys = jax.jit(layer)(params, xs)
-assert ys.sharding.shard_shape(ys.shape) == (7, 2, 5) and end.c.sharding.shard_shape(end.c.shape) == (2, 5)
-program = jax.jit(jax.grad(lambda params, xs: (layer(params, xs)[1] ** 2).sum())).lower(params, xs).compile().as_text()
-assert "f32[7,2,5]" in program and "f32[7,8," not in program  # every device has its own two sequences alone
+assert ys.sharding.shard_shape(ys.shape) == (7, 2, 5)
+assert end.c.sharding.shard_shape(end.c.shape) == (2, 5)
+gradient = jax.jit(jax.grad(lambda params, xs: (layer(params, xs)[1] ** 2).sum()))
+program = gradient.lower(params, xs).compile().as_text()
+# every device has its own two sequences alone
+assert "f32[7,2,5]" in program and "f32[7,8," not in program
 assert "all-gather" not in program and "all-reduce" in program
 
 for wrong, words in (

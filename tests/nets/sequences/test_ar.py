@@ -157,7 +157,7 @@ def test_log_normal_is_scipys():
 
 
 def test_linear_models_multiply_to_the_multivariate_normal():
-    """Each value by the model of all that came before it: the exact likelihood of a Gaussian AR(4)."""
+    """Each value by the model of all before it: the exact likelihood of a Gaussian AR(4)."""
     process = processes.from_reflections((0.6, -0.5, 0.3, 0.6), 1.7)
     xs, logs = RNG.standard_normal((7, 3)), 0.0
     for t in range(7):

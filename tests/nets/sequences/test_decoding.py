@@ -58,7 +58,7 @@ def trained(vocabulary, seed, rows=3, norm=post_norm):
 
 
 def every_sequence(vocabulary, steps):
-    """All hypotheses: those that end with END, padded with it, and those of all steps without it."""
+    """All hypotheses: those that end with END, padded with it, and those of all steps without."""
     for tokens in itertools.product(range(vocabulary), repeat=steps):
         ended = tokens.index(END) if END in tokens else steps
         if all(token == END for token in tokens[ended:]):

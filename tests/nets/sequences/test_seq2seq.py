@@ -245,7 +245,7 @@ def test_gradient_exports_for_every_platform(name):
 
 @pytest.mark.parametrize("name", ["lstm", "attentive"])
 def test_learns_to_say_backwards(name):
-    """One step of chance is ln 4 for each of the symbols, 0 for the end of a length that is known."""
+    """A step of chance is ln 4 for each of the symbols, 0 for the end of a known length."""
     sizes = {"embedding": 16, "hidden": 32}
     net = (
         seq2seq.encoder_decoder(7, 7, **sizes)
