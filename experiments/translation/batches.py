@@ -2,6 +2,7 @@
 function of seed and step.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,21 +10,9 @@ import jax
 import numpy as np
 
 from deepseq.data.transduction import END, Pairs
+from deepseq.train.teaching import TeachingBatch, teaching_batch
 
 SAME_ROWS = 8  # a batch has a multiple of so many rows
-
-
-class Batch(NamedTuple):
-    """Sentences side by side. Rows that only fill the batch have a source of one token and no
-    answer that counts.
-    """
-
-    source: np.ndarray  # (B, S) int32
-    lengths: np.ndarray  # (B,) int32, at least 1
-    given: np.ndarray  # (B, T) int32, begins
-    answers: np.ndarray  # (B, T) int32, ends
-    counted: np.ndarray  # (B, T) bool
-    key: jax.Array  # of the dropout
 
 
 class Shape(NamedTuple):
@@ -34,7 +23,7 @@ class Shape(NamedTuple):
     target: int
 
 
-def shapes(pairs: Pairs, edges: Sequence[int], tokens: int) -> list[Shape]:
+def batch_shapes(pairs: Pairs, edges: Sequence[int], tokens: int) -> list[Shape]:
     """One shape for each of the ``edges`` below the longest sentence, and one for all that is
     longer.
 
@@ -56,75 +45,73 @@ def rows_of(tokens: int, width: int) -> int:
     return max(tokens // width // SAME_ROWS, 1) * SAME_ROWS
 
 
-def buckets(pairs: Pairs, found: Sequence[Shape]) -> list[np.ndarray]:
+def buckets(pairs: Pairs, shapes: Sequence[Shape]) -> list[np.ndarray]:
     """For each shape the pairs for which it is the first that is wide enough: numbers of rows,
     rising.
     """
     fits = np.array(
-        [(pairs.lengths <= s.source) & (pairs.target_lengths - 1 <= s.target) for s in found]
+        [(pairs.lengths <= s.source) & (pairs.target_lengths - 1 <= s.target) for s in shapes]
     )
     first = fits.argmax(0)
-    return [np.flatnonzero((first == k) & fits.any(0)) for k in range(len(found))]
+    return [np.flatnonzero((first == k) & fits.any(0)) for k in range(len(shapes))]
 
 
-def take(pairs: Pairs, rows: np.ndarray, shape: Shape, key: jax.Array | None = None) -> Batch:
-    """These rows in a batch of a shape, which is filled up."""
+def take(
+    pairs: Pairs, rows: np.ndarray, shape: Shape, key: jax.Array | None = None
+) -> TeachingBatch:
+    """These rows in a batch of a shape. Rows that only fill it have a source of one token and no
+    answer that counts.
+    """
     missing = shape.rows - len(rows)
 
-    def of(array: np.ndarray, width: int) -> np.ndarray:
+    def cut(array: np.ndarray, width: int) -> np.ndarray:
         part = array[rows, :width]
         return np.pad(part, ((0, missing), (0, width - part.shape[1])))
 
-    source, targets = of(pairs.source, shape.source), of(pairs.targets, shape.target + 1)
-    lengths = np.pad(pairs.lengths[rows], (0, missing), constant_values=1)
+    source, targets = cut(pairs.source, shape.source), cut(pairs.targets, shape.target + 1)
     source[len(rows) :, :1] = END
-    steps = np.pad(pairs.target_lengths[rows] - 1, (0, missing))
-    return Batch(
-        source,
-        lengths,
-        targets[:, :-1],
-        targets[:, 1:],
-        np.arange(shape.target) < steps[:, None],
-        key,
+    lengths, target_lengths = (
+        np.pad(array[rows], (0, missing), constant_values=1)
+        for array in (pairs.lengths, pairs.target_lengths)
     )
+    return teaching_batch(source, lengths, targets, target_lengths)._replace(key=key)
 
 
-def in_order(pairs: Pairs, found: Sequence[Shape]) -> list[tuple[np.ndarray, Shape]]:
+def in_order(pairs: Pairs, shapes: Sequence[Shape]) -> list[tuple[np.ndarray, Shape]]:
     """All pairs once: numbers of rows and the shape of their batch, short ones first."""
-    return [
-        (rows[n : n + shape.rows], shape)
-        for rows, shape in zip(buckets(pairs, found), found, strict=True)
-        for n in range(0, len(rows), shape.rows)
-    ]
+    return cut(buckets(pairs, shapes), shapes)
 
 
-def per_epoch(pairs: Pairs, found: Sequence[Shape]) -> int:
+def per_epoch(pairs: Pairs, shapes: Sequence[Shape]) -> int:
     """Batches in which all pairs come once."""
-    return len(in_order(pairs, found))
+    return len(in_order(pairs, shapes))
 
 
-def shuffled(pairs: Pairs, found: Sequence[Shape], seed: int) -> Callable[[int], Batch]:
-    """step -> Batch: in every epoch each pair once, within its bucket in a new order, and the
+def shuffled(pairs: Pairs, shapes: Sequence[Shape], seed: int) -> Callable[[int], TeachingBatch]:
+    """step -> batch: in every epoch each pair once, within its bucket in a new order, and the
     buckets' batches mixed.
     """
-    kept = buckets(pairs, found)
-    length, key = per_epoch(pairs, found), jax.random.key(seed)
-    plan: tuple[int, list] = (-1, [])
+    kept = buckets(pairs, shapes)
+    length, key = per_epoch(pairs, shapes), jax.random.key(seed)
 
-    def batch(step: int) -> Batch:
-        nonlocal plan
+    @functools.lru_cache(maxsize=1)
+    def order(epoch: int) -> list[tuple[np.ndarray, Shape]]:
+        rng = np.random.default_rng([seed, epoch])
+        mixed = [rng.permutation(rows) for rows in kept]
+        batches = cut(mixed, shapes)
+        return [batches[n] for n in rng.permutation(length)]
+
+    def batch(step: int) -> TeachingBatch:
         epoch, place = divmod(step, length)
-        if plan[0] != epoch:
-            rng = np.random.default_rng([seed, epoch])
-            mixed = [
-                (rng.permutation(rows), shape) for rows, shape in zip(kept, found, strict=True)
-            ]
-            cut = [
-                (rows[n : n + shape.rows], shape)
-                for rows, shape in mixed
-                for n in range(0, len(rows), shape.rows)
-            ]
-            plan = epoch, [cut[n] for n in rng.permutation(length)]
-        return take(pairs, *plan[1][place], jax.random.fold_in(key, step))
+        return take(pairs, *order(epoch)[place], jax.random.fold_in(key, step))
 
     return batch
+
+
+def cut(buckets: Sequence[np.ndarray], shapes: Sequence[Shape]) -> list[tuple[np.ndarray, Shape]]:
+    """Buckets' rows in their order, so many at a time as their shape has."""
+    return [
+        (rows[n : n + shape.rows], shape)
+        for rows, shape in zip(buckets, shapes, strict=True)
+        for n in range(0, len(rows), shape.rows)
+    ]

@@ -13,8 +13,8 @@ from sacrebleu.metrics import BLEU
 from deepseq.data import multi30k, transduction
 from deepseq.data.subwords import Subwords
 from deepseq.data.transduction import BEGIN, CHARACTERS, END, PADDING, Pairs
-from deepseq.lab import workdir as files
-from deepseq.lab.command_line import UsageError
+from deepseq.lab.errors import UsageError
+from deepseq.lab.workdir import write
 
 SUBWORDS = "subwords.json"  # of a run's directory: what its nets' tokens mean
 
@@ -30,9 +30,8 @@ class Corpus(NamedTuple):
     vocabulary: int
     text: Callable[[Sequence[int]], str]  # of tokens up to the end
     shown: Callable[[Sequence[int]], list[str]]  # each token by itself
-    score: Callable[
-        [str, np.ndarray], dict
-    ]  # ("validation" or "test", what was written for each (N, T)) -> measures
+    # ("validation" or "test", what was written for each (N, T)) -> measures
+    score: Callable[[str, np.ndarray], dict]
     about: dict  # for the log
 
 
@@ -51,49 +50,52 @@ def until_end(tokens: Sequence[int]) -> list[int]:
     return tokens[: tokens.index(END)] if END in tokens else tokens
 
 
-def exact(pairs: Pairs, said: np.ndarray) -> dict[str, float]:
+def exact(pairs: Pairs, written: np.ndarray) -> dict[str, float]:
     """The share of sequences that are right in every token, and of tokens at their place, the end
     counted.
     """
-    width = max(said.shape[1], pairs.targets.shape[1] - 1)
-    said = np.pad(said, ((0, 0), (0, width - said.shape[1])), constant_values=END)
+    width = max(written.shape[1], pairs.targets.shape[1] - 1)
+    written = np.pad(written, ((0, 0), (0, width - written.shape[1])), constant_values=END)
     steps = pairs.target_lengths[:, None] - 1
     answers = np.pad(pairs.targets[:, 1:], ((0, 0), (0, width + 1 - pairs.targets.shape[1])))
-    right, counted = said == answers, np.arange(width) < steps
+    right, counted = written == answers, np.arange(width) < steps
     return {
         "exact": float((right | ~counted).all(1).mean()),
         "tokens": float(right[counted].mean()),
     }
 
 
-def bleu(said: Sequence[str], right: Sequence[str]) -> tuple[float, str]:
-    """BLEU of whole texts by sacrebleu, as it counts by default, and the signature that says how."""
+def bleu(written: Sequence[str], right: Sequence[str]) -> tuple[float, str]:
+    """BLEU of whole texts by sacrebleu's defaults, and the signature that says what those are."""
     metric = BLEU()
-    return float(metric.corpus_score(list(said), [list(right)]).score), str(metric.get_signature())
+    return float(metric.corpus_score(list(written), [list(right)]).score), str(
+        metric.get_signature()
+    )
 
 
 def _dates(config: ConfigDict, seed: int, workdir: Path) -> Corpus:
     """Other pairs for every seed; a tenth of the days is for the test alone, and another for
     validation.
     """
-    own, days, rng = config.dates, transduction.held_out_days(), np.random.default_rng([seed, 0])
+    sizes, days = config.dates, transduction.held_out_days()
+    rng = np.random.default_rng([seed, 0])
     validation = np.arange(len(days.train)) % 10 == 0
     parts = (
-        (own.pairs, days.train[~validation]),
-        (own.validation, days.train[validation]),
-        (own.test, days.test),
+        (sizes.pairs, days.train[~validation]),
+        (sizes.validation, days.train[validation]),
+        (sizes.test, days.test),
     )
     train, validation, test = (transduction.dates(rng, count, among) for count, among in parts)
 
     def text(tokens: Sequence[int]) -> str:
         return "".join(CHARACTERS[token] for token in until_end(tokens))
 
-    def score(part: str, said: np.ndarray) -> dict:
-        return exact({"validation": validation, "test": test}[part], said)
+    def score(part: str, written: np.ndarray) -> dict:
+        return exact({"validation": validation, "test": test}[part], written)
 
     about = {
         "name": "dates",
-        "pairs": own.pairs,
+        "pairs": sizes.pairs,
         "vocabulary": len(CHARACTERS),
         "origin": "days from 1800 to 2199",
     }
@@ -110,17 +112,17 @@ def _dates(config: ConfigDict, seed: int, workdir: Path) -> Corpus:
 
 
 def _multi30k(config: ConfigDict, seed: int, workdir: Path) -> Corpus:
-    raw, own = multi30k.load(), config.multi30k
-    subwords = _subwords(workdir / SUBWORDS, raw.train, own.vocabulary)
+    raw, group = multi30k.load(), config.multi30k
+    subwords = _subwords(workdir / SUBWORDS, raw.train, group.vocabulary)
     train, *others = (_pairs(subwords, part) for part in raw[:3])
-    short = np.maximum(train.lengths, train.target_lengths - 1) <= own.longest
+    short = np.maximum(train.lengths, train.target_lengths - 1) <= group.longest
     train = _cut(Pairs(*(array[short] for array in train)))
 
     def text(tokens: Sequence[int]) -> str:
         return subwords.decode(until_end(tokens))
 
-    def score(part: str, said: np.ndarray) -> dict:
-        value, signature = bleu([text(row) for row in said], getattr(raw, part).target)
+    def score(part: str, written: np.ndarray) -> dict:
+        value, signature = bleu([text(row) for row in written], getattr(raw, part).target)
         return {"bleu": value, "signature": signature}
 
     about = {
@@ -139,9 +141,9 @@ def _multi30k(config: ConfigDict, seed: int, workdir: Path) -> Corpus:
 def _subwords(path: Path, train: multi30k.Sentences, size: int) -> Subwords:
     """Those of the run where there are any, else those of the training text."""
     if not path.exists():
-        found = Subwords.learn([*train.source, *train.target], size)
-        files.write(path, found.written().encode())
-        return found
+        subwords = Subwords.learn([*train.source, *train.target], size)
+        write(path, subwords.written().encode())
+        return subwords
     try:
         return Subwords.read(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
