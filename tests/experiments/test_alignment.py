@@ -1,78 +1,36 @@
-"""The alignment study: how it judges, and the smoke tier as a user types it."""
+"""The alignment study: how it judges and draws, and the configs that it refuses."""
 
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from configs.alignment import get_config
 from deepseq.data import transduction
 from deepseq.train import log
-from experiments.alignment.figures import draw, spread
-from experiments.alignment.figures_weights import best_head
-from experiments.alignment.nets import FIXED, LOOKING, NETS, REVERSED, names
+from experiments.alignment import draw, plan, summarize
+from experiments.alignment.figures import best_head
+from experiments.alignment.nets import ATTENDING, FIXED, NETS, REVERSED, names
 from experiments.alignment.records import slope
-from experiments.alignment.summary import summarize
 from experiments.alignment.tasks import DATE_LENGTHS, TASKS
 from experiments.run import main
 
-SMOKE = get_config("smoke")
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "--config=configs/alignment.py:smoke"
 IDS = [
     *("C-A1 reversal", "C-A1 dates", "C-A1 width", "C-A2 reversal", "C-A2 dates"),
-    *(
-        "C-A2 Transformer reversal",
-        "C-A2 Transformer dates",
-        "C-A2 backwards reversal",
-        "C-A2 backwards dates",
-    ),
-    *("C-A4", "C-A5 sum", "C-A5 learned"),
+    *("C-A2 Transformer reversal", "C-A2 Transformer dates"),
+    *("C-A2 backwards reversal", "C-A2 backwards dates", "C-A4", "C-A5 sum", "C-A5 learned"),
 ]
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    path = tmp_path_factory.mktemp("alignment")
-    assert main([COMMAND, f"--workdir={path}"]) == 0
-    return path
-
-
-def test_smoke(finished):
-    result = json.loads((finished / "result.json").read_text())
-    rows = {row["id"]: row for row in result["claims"]}
-    assert list(rows) == IDS
-    assert (
-        rows["C-A5 sum"]["verdict"] == rows["C-A5 learned"]["verdict"] == "holds"
-    )  # exact, however short the training
-    accuracy = result["metrics"]["accuracy"]
-    assert list(accuracy) == [f"{task}, {net}" for task in TASKS for net in names(SMOKE, task)]
-    assert list(accuracy["reversal, fixed"]["tokens"]) == ["5", "10"]
-    assert all(0 <= value <= 1 for found in accuracy.values() for value in found["tokens"].values())
-    assert result["metrics"]["diverged"] == 0
-    assert {"figure.png", "figure.svg", "weights.png", "weights.svg"} < {
-        path.name for path in finished.iterdir()
-    }
-
-
-def test_training_lowers_the_loss(finished):
-    for record in log.read(finished / "metrics.jsonl"):
-        assert record["loss"][-1] < record["loss"][0] - 0.05, (record["task"], record["net"])
-
-
-def test_a_net_that_is_logged_is_not_trained_again(finished, tmp_path):
-    """However many train at a time, the log is in the order of the plan."""
-    plan = [
-        (task, net, seed) for seed in SMOKE.seeds for task in TASKS for net in names(SMOKE, task)
-    ]
-    records = log.read(finished / "metrics.jsonl")
-    assert [(record["task"], record["net"], record["seed"]) for record in records] == plan
-    lines = (finished / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "metrics.jsonl").write_text(
-        "".join(lines[:-2]) + lines[-2][:50]
-    )  # two are missing, one is torn by a kill
-    (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
-    assert main([COMMAND, f"--workdir={tmp_path}"]) == 0
-    assert (tmp_path / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+def test_jobs_can_be_sent_to_other_processes(tmp_path):
+    jobs = plan(get_config(), tmp_path)
+    assert [job.tag for job in pickle.loads(pickle.dumps(jobs))] == [job.tag for job in jobs]
+    assert len(jobs) == 3 * (2 * len(NETS) + 2)
 
 
 def synthetic(config, falls, mass, error=1e-9):
@@ -88,34 +46,24 @@ def synthetic(config, falls, mass, error=1e-9):
                     - (falls.get(net, 0.15) + 0.001 * number) * n / 10
                     + 0.002 * np.cos(number + n)
                 )
-                own = {
-                    "task": task,
-                    "net": net,
-                    "seed": seed,
-                    "loss": [1.0],
-                    "ended": None,
-                    "parameters": 1000,
-                }
-                own |= {"lengths": n, "tokens": tokens, "whole": tokens - 0.2}
-                if net in LOOKING:
+                record = {"task": task, "net": net, "seed": seed, "loss": [1.0], "ended": None}
+                record |= {"parameters": 1000, "lengths": n, "tokens": tokens}
+                record |= {"whole": tokens - 0.2}
+                if net in ATTENDING:
                     heads, length = 1 if net == "attentive" else 4, config[task].shown
                     values = np.full((heads, len(n)), mass + 0.002 * number)
-                    own["alignment"] = {
-                        "sum": 1e-7,
-                        "mass": values,
-                        "near": values,
-                        "largest": values,
-                    }
-                    own["start"] = own["alignment"] | {"mass": 0 * values + 0.05}
-                    own["slope"] = {"gradient": 0.1, "differences": 0.1 * (1 + error)}
+                    masses = dict.fromkeys(("mass", "near", "largest"), values)
+                    record["alignment"] = {"sum": 1e-7, **masses}
+                    record["start"] = record["alignment"] | {"mass": 0 * values + 0.05}
+                    record["slope"] = {"gradient": 0.1, "differences": 0.1 * (1 + error)}
                     weights = np.full((heads, length + 1, length), 1 / length)
                     symbols = np.full(length, transduction.CONTENT)
-                    own["shown"] = {
+                    record["shown"] = {
                         "source": symbols,
                         "answers": [*symbols, transduction.END],
                         "weights": weights,
                     }
-                yield own
+                yield record
 
 
 GOOD = {
@@ -179,33 +127,28 @@ def test_how_far_a_net_reaches():
     assert metrics["reversal, attentive"]["longest of which half are whole"] == 60
 
 
-def test_an_unfinished_log_is_summarised_and_drawn():
+def test_seeds_that_are_not_finished_are_left_out():
     config = get_config()
     records = list(synthetic(config, GOOD, 0.95))
-    per_seed = len(records) // len(config.seeds)
-    assert per_seed == 2 * len(NETS) + len(config.fixed.widths)
-    assert summarize(config, records[:7])["claims"] == [] and draw(config, records[:7], {}) == {}
-    two = records[: 2 * per_seed + 3]
+    two = records[: 2 * len(records) // 3 + 3]
     assert {row["n"] for row in summarize(config, two)["claims"]} == {2}
-    assert "2 seeds" in draw(config, two, {})["figure"].get_label()
+    assert "2 seeds" in draw(config, two)["figure"].caption
 
 
-def test_names_at_the_ends_of_lines_do_not_overlap():
-    placed = spread([(0.3, "c", ""), (0.99, "a", ""), (1.0, "b\nb", ""), (0.31, "d", "")])
-    assert [name for _, name, _ in placed] == ["c", "d", "a", "b\nb"]
-    heights = [y for y, *_ in placed]
-    assert (np.diff(heights) > 0.06).all() and heights[-1] <= 1.03 and heights[0] == 0.3
-    assert spread([(0.2, "low", "x"), (0.9, "high", "y")]) == [
-        (0.2, "low", "x"),
-        (0.9, "high", "y"),
-    ]
+def test_the_committed_log_is_drawn():
+    directory = ROOT / "results/alignment/laptop"
+    config = ConfigDict(json.loads((directory / "result.json").read_text())["config"])
+    figure = draw(config, log.read(directory / "metrics.jsonl"))["figure"].figure
+    left, middle, right = ([text.get_text() for text in ax.texts] for ax in figure.axes)
+    assert "one vector, 132 k" in left and "source reversed, 138 k" in middle
+    assert "112 units" in right and "28 units" in right
 
 
 def test_the_best_head_looks_at_what_it_writes():
-    seen, answers = np.array([3, 4, 5]), np.array([5, 4, 3, transduction.END])
+    source, answers = np.array([3, 4, 5]), np.array([5, 4, 3, transduction.END])
     backwards = np.concatenate([np.eye(3)[::-1], np.full((1, 3), 1 / 3)])
     assert (
-        best_head(np.stack([np.full((4, 3), 1 / 3), backwards, backwards[::-1]]), seen, answers)
+        best_head(np.stack([np.full((4, 3), 1 / 3), backwards, backwards[::-1]]), source, answers)
         == 1
     )
 
@@ -213,68 +156,33 @@ def test_the_best_head_looks_at_what_it_writes():
 @pytest.mark.parametrize(
     ("flag", "message"),
     [
-        ("together=0", "--config.together=0 must be at least 1"),
-        ("batch_size=0", "--config.batch_size=0 must be at least 1"),
-        ("every=0", "--config.every=0 must be at least 1"),
-        ("warmup=-1", "--config.warmup=-1 must be at least 0"),
-        ("clip=0", "--config.clip=0.0 must be above 0"),
-        ("test=3", "--config.test=3 must be from 4 to 500"),
-        ("test=501", "--config.test=501 must be from 4 to 500"),
-        ("reversal.held_out=1", "--config.reversal.held_out=1 must be at least 2"),
-        (
-            "reversal.rooms=20,10",
-            "--config.reversal.rooms=(20, 10) must be growing integers, the last",
-        ),
-        (
-            "reversal.rooms=0,10",
-            "--config.reversal.rooms=(0, 10) must be growing integers, the last",
-        ),
-        (
-            "reversal.rooms=9,",
-            "--config.reversal.rooms=(9,) must be growing integers, the last at least twice",
-        ),
-        (
-            "reversal.rooms=9,10",
-            "--config.reversal.rooms=(9, 10) must be growing integers, the last at least twice",
-        ),
-        ("reversal.symbols=1", "--config.reversal.symbols=1 must be at least 2"),
-        (
-            "reversal.shown=7",
-            "--config.reversal.shown=7 must be a length that is tested, one of 5, 10",
-        ),
-        ("reversal.growing=-1", "--config.reversal.growing=-1 must be at least 0"),
-        ("reversal.updates=70", "--config.reversal.updates=70 must be a multiple of every=20"),
-        (
-            "dates.updates=0",
-            "--config.dates.updates=0 must be a multiple of every=20, more than warmup=",
-        ),
-        ("dates.pairs=0", "--config.dates.pairs=0 must be from 1 to 1000000"),
-        ("dates.shown=20", "--config.dates.shown=20 must be one of 9, 12"),
-        ("fixed.hidden=0", "--config.fixed.hidden=0 must be at least 1"),
-        (
-            "fixed.widths=4,16",
-            (
-                "--config.fixed.widths=(4, 16) must be different integers from 1 to below"
-                " fixed.hidden=16"
-            ),
-        ),
-        ("fixed.rate=0", "--config.fixed.rate=0.0 must be above 0"),
-        ("attentive.alignment=0", "--config.attentive.alignment=0 must be at least 1"),
-        (
-            "transformer.heads=3",
-            "--config.transformer.heads=3 must be a divisor of transformer.size=16",
-        ),
-        ("transformer.layers=0", "--config.transformer.layers=0 must be at least 1"),
-        ("limits.mass=1", "--config.limits.mass=1.0 must be between 0 and 1"),
-        ("limits.slope=0", "--config.limits.slope=0.0 must be above 0"),
-        (
-            "transformer.head=2",
-            "unknown config key --config.transformer.head; did you mean --config.transformer.heads",
-        ),
+        ("together=0", "together=0 must be at least 1"),
+        ("warmup=-1", "warmup=-1 must be at least 0"),
+        ("warmup=40", "warmup=40 must be below dates.updates=40"),
+        ("clip=0", "clip=0.0 must be above 0"),
+        ("test=3", "test=3 must be from 4 to 500"),
+        ("test=501", "test=501 must be from 4 to 500"),
+        ("reversal.held_out=1", "reversal.held_out=1 must be at least 2"),
+        ("reversal.rooms=20,10", "reversal.rooms=20,10 must be increasing, from 1 on"),
+        ("reversal.rooms=0,10", "reversal.rooms=0,10 must be increasing, from 1 on"),
+        ("reversal.rooms=9,", "reversal.rooms=9 must be such that the last is at least twice"),
+        ("reversal.rooms=9,10", "reversal.rooms=9,10 must be such that the last is at least"),
+        ("reversal.shown=7", "reversal.shown=7 must be one of 5, 10"),
+        ("reversal.growing=-1", "reversal.growing=-1 must be at least 0"),
+        ("reversal.updates=70", "reversal.updates=70 must be a positive multiple of every=20"),
+        ("dates.updates=0", "dates.updates=0 must be a positive multiple of every=20"),
+        ("dates.pairs=0", "dates.pairs=0 must be from 1 to 1000000"),
+        ("dates.shown=20", "dates.shown=20 must be one of 9, 12"),
+        ("fixed.hidden=0", "fixed.hidden=0 must be at least 1"),
+        ("fixed.widths=4,16", "fixed.widths=4,16 must be below fixed.hidden=16"),
+        ("fixed.rate=0", "fixed.rate=0.0 must be above 0"),
+        ("transformer.heads=3", "transformer.heads=3 must be a divisor of transformer.size=16"),
+        ("transformer.layers=0", "transformer.layers=0 must be at least 1"),
+        ("limits.mass=1", "limits.mass=1.0 must be between 0 and 1"),
+        ("limits.slope=0", "limits.slope=0.0 must be above 0"),
     ],
 )
 def test_a_config_that_cannot_be(tmp_path, capsys, flag, message):
     assert main([COMMAND, f"--config.{flag}", f"--workdir={tmp_path / 'run'}"]) == 2
     error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert not (tmp_path / "run").exists()
+    assert f"--config.{message}" in error and error.count("\n") == 1

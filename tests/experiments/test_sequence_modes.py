@@ -1,6 +1,4 @@
-"""The study on the four modes: its tasks, how it judges, and the smoke tier as a user types it."""
-
-import json
+"""The study on the four modes: its tasks, and how it judges."""
 
 import jax
 import jax.numpy as jnp
@@ -9,62 +7,28 @@ import pytest
 
 from configs.sequence_modes import get_config
 from deepseq.data import digits, transduction
-from deepseq.train import log
+from deepseq.lab.errors import UsageError
+from deepseq.lab.jobs import Session
 from deepseq.train.loop import Interrupted
-from experiments.run import main
+from deepseq.train.teaching import TeachingBatch
+from experiments.sequence_modes import check
 from experiments.sequence_modes.figures import draw
 from experiments.sequence_modes.records import NETS
 from experiments.sequence_modes.summary import chances, summarize
-from experiments.sequence_modes.tasks import TASKS, Batch, captioner, shifted
-from experiments.sequence_modes.training import mean_loss, programs, scores, train
+from experiments.sequence_modes.tasks import TASKS, captioner, shifted
+from experiments.sequence_modes.training import Trainer, mean_loss, scores
 
 SMOKE = get_config("smoke")
-COMMAND = "--config=configs/sequence_modes.py:smoke"
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sequence_modes")
-    assert main([COMMAND, f"--workdir={path}"]) == 0
-    return path
-
-
-def test_smoke(finished):
-    result = json.loads((finished / "result.json").read_text())
-    assert [row["id"] for row in result["claims"]] == [
-        *(f"C-S17 {mode}" for mode in ("vec-seq", "seq-vec", "seq-vec-seq", "seq-seq")),
-        *(f"C-A3 {way}" for way in ("one way", "both ways")),
-    ]
-    accuracy = {
-        net: found["answers"]["mean"] for net, found in result["metrics"]["accuracy"].items()
-    }
-    assert (
-        accuracy["parity"] > 0.9 and accuracy["reversal"] > 0.9 and accuracy["bidirectional"] > 0.9
-    )
-    assert accuracy["image"] > 0.4 and abs(accuracy["unidirectional"] - 0.25) < 0.05
-    assert result["metrics"]["diverged"] == 0
-    assert {"figure.png", "figure.svg"} < {path.name for path in finished.iterdir()}
-
-
-def test_a_net_that_is_logged_is_not_trained_again(finished, tmp_path):
-    records = log.read(finished / "metrics.jsonl")
-    assert [(record["net"], record["seed"]) for record in records] == [
-        (net, seed) for seed in SMOKE.seeds for net in NETS
-    ]
-    with open(
-        tmp_path / "metrics.jsonl", "w"
-    ) as file:  # all of the first seed, one of the second, and a line torn by a kill
-        lines = (finished / "metrics.jsonl").read_text().splitlines(keepends=True)
-        file.write("".join(lines[: len(NETS) + 1]) + lines[-1][:50])
-    (tmp_path / "config.json").write_bytes((finished / "config.json").read_bytes())
-    assert main([COMMAND, f"--workdir={tmp_path}"]) == 0
-    assert (tmp_path / "metrics.jsonl").read_bytes() == (finished / "metrics.jsonl").read_bytes()
+def session(net, seed=0, **more):
+    return Session({"net": net, "seed": seed}, None, **more)
 
 
 def test_a_training_can_be_stopped():
-    task = TASKS["parity"](SMOKE)
+    trainer = Trainer(SMOKE, TASKS["parity"](SMOKE))
     with pytest.raises(Interrupted, match="run the same command again"):
-        train(SMOKE, programs(SMOKE, task), {"net": "parity", "seed": 0}, lambda: True)
+        trainer.train(session("parity", stopping=lambda: True))
 
 
 def test_images_move_within_the_frame():
@@ -162,7 +126,7 @@ def test_one_way_sees_no_step_to_come_and_both_ways_do():
 def test_what_does_not_count_is_left_out():
     answers = np.array([[3, 2, 0], [4, 5, 2], [5, 5, 5]])
     counted = np.array([[True, True, False], [True, True, True], [True, False, False]])
-    batch = Batch(None, None, None, answers, counted)
+    batch = TeachingBatch(None, None, None, answers, counted)
     given = np.array([[3, 2, 9], [4, 9, 2], [9, 5, 5]])
     assert scores(given, batch) == {"answers": 4 / 6, "whole": 1 / 3}
     logits = jax.nn.one_hot(jnp.asarray(given), 10) * 2.0
@@ -185,8 +149,8 @@ def test_chance_is_the_best_constant_answer():
 def test_a_training_that_diverges_is_a_record():
     config = get_config("smoke")
     config.tagging.update({"updates": 4, "every": 2, "rate": 1e38})
-    own = programs(config, TASKS["unidirectional"](config))
-    record = train(config, own, {"net": "unidirectional", "seed": 0}, lambda: False)
+    trainer = Trainer(config, TASKS["unidirectional"](config))
+    record = trainer.train(session("unidirectional"))
     assert (
         record["ended"] in (1, 2, 3)
         and len(record["loss"]) == 2
@@ -264,10 +228,10 @@ def test_seeds_that_disagree_decide_nothing():
 def test_an_unfinished_log_is_summarised_and_drawn():
     config = get_config()
     records = list(synthetic(config, GOOD))
-    assert summarize(config, records[:4])["claims"] == [] and draw(config, records[:4], {}) == {}
+    assert summarize(config, records[:4])["claims"] == [] and draw(config, records[:4]) == {}
     two = records[: 2 * len(NETS) + 3]
     assert {row["n"] for row in summarize(config, two)["claims"]} == {2}
-    assert "2 seeds" in draw(config, two, {})["figure"].get_label()
+    assert "2 seeds" in draw(config, two)["figure"].caption
 
 
 @pytest.mark.parametrize(
@@ -276,8 +240,8 @@ def test_an_unfinished_log_is_summarised_and_drawn():
         ("batch_size=0", "--config.batch_size=0 must be at least 1"),
         ("clip=0", "--config.clip=0.0 must be above 0"),
         ("test=3", "--config.test=3 must be at least 4"),
-        ("final=700", "--config.final=700 must be a multiple of test=500"),
-        ("image.updates=30", "--config.image.updates=30 must be a multiple of image.every=20"),
+        ("final=700", "--config.final=700 must be a positive multiple of test=500"),
+        ("image.updates=30", "image.updates=30 must be a positive multiple of image.every=20"),
         ("parity.every=0", "--config.parity.every=0 must be at least 1"),
         ("reversal.hidden=0", "--config.reversal.hidden=0 must be at least 1"),
         ("tagging.embedding=0", "--config.tagging.embedding=0 must be at least 1"),
@@ -290,19 +254,20 @@ def test_an_unfinished_log_is_summarised_and_drawn():
         ("reversal.longest=0", "--config.reversal.longest=0 must be at least 1"),
         ("reversal.symbols=1", "--config.reversal.symbols=1 must be at least 2"),
         ("tagging.ahead=0", "--config.tagging.ahead=0 must be at least 1"),
-        ("tagging.ahead=8", "--config.tagging.steps=8 must be above tagging.ahead=8"),
+        ("tagging.ahead=8", "--config.tagging.ahead=8 must be below tagging.steps=8"),
         ("tagging.symbols=1", "--config.tagging.symbols=1 must be at least 2"),
         ("tagging.hidden=33", "--config.tagging.hidden=33 must be even"),
         ("tagging.whole=0", "--config.tagging.whole=0.0 must be between 0 and 1"),
         ("tagging.margin=0", "--config.tagging.margin=0.0 must be above 0"),
-        (
-            "tagging.step=9",
-            "unknown config key --config.tagging.step; did you mean --config.tagging.steps",
-        ),
     ],
 )
-def test_a_config_that_cannot_be(tmp_path, capsys, flag, message):
-    assert main([COMMAND, f"--config.{flag}", f"--workdir={tmp_path / 'run'}"]) == 2
-    error = capsys.readouterr().err
-    assert message in error and error.count("\n") == 1
-    assert not (tmp_path / "run").exists()
+def test_a_config_that_cannot_be(flag, message):
+    key, _, value = flag.partition("=")
+    config = get_config("smoke")
+    example = config
+    for name in key.split("."):
+        example = example[name]
+    config.update_from_flattened_dict({key: type(example)(value)})
+    with pytest.raises(UsageError) as error:
+        check(config)
+    assert message in str(error.value)

@@ -12,25 +12,26 @@ import pytest
 from configs.translation import get_config
 from deepseq.data import multi30k, transduction
 from deepseq.data.transduction import BEGIN, CONTENT, END, Pairs
-from deepseq.lab.command_line import UsageError
-from deepseq.train.checkpoints import Checkpoints
+from deepseq.lab.errors import UsageError
+from deepseq.lab.jobs import Session
+from deepseq.nets.blocks.net import parameters
 from deepseq.train.loop import Interrupted
 from deepseq.train.losses import smoothed_cross_entropy
+from deepseq.train.teaching import teach
 from experiments.run import main
-from experiments.translation import train
 from experiments.translation.batches import (
     Shape,
+    batch_shapes,
     buckets,
     in_order,
     per_epoch,
     rows_of,
-    shapes,
     shuffled,
     take,
 )
 from experiments.translation.corpora import SUBWORDS, exact, load, until_end
-from experiments.translation.nets import NETS, build, parameters
-from experiments.translation.training import course, mean_loss, optimizer, taught, wide, written
+from experiments.translation.nets import NETS, build
+from experiments.translation.training import Trainer, adam, mean_loss, wide, write
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -48,17 +49,17 @@ def some_pairs(count=100, longest=20, seed=0):
 
 @functools.partial(jax.jit, static_argnums=0)
 def loss_of(net, params, batch):
-    return mean_loss(net, params, batch, 0.1)[0]
+    return mean_loss(net, params, batch, 0.1)
 
 
 PAIRS = some_pairs()
-SHAPES = shapes(PAIRS, (6, 12, 40), 64)
+SHAPES = batch_shapes(PAIRS, (6, 12, 40), 64)
 
 
 def test_shapes():
     assert SHAPES == [Shape(8, 6, 6), Shape(8, 12, 12), Shape(8, 20, 21)]
     assert [rows_of(tokens, 10) for tokens in (1, 80, 159, 160, 1024)] == [8, 8, 8, 16, 96]
-    assert shapes(PAIRS, (), 640) == [Shape(24, 20, 21)]
+    assert batch_shapes(PAIRS, (), 640) == [Shape(24, 20, 21)]
 
 
 def test_each_pair_is_in_the_narrowest_bucket():
@@ -136,7 +137,7 @@ def test_the_loss_is_the_mean_over_what_counts():
     net = build(config, 200)["transformer"]
     params = net.init(jax.random.key(0))
     batch = take(PAIRS, np.arange(5), SHAPES[-1])
-    logits = jax.jit(taught, static_argnums=0)(net, params, batch, None)
+    logits = jax.jit(teach, static_argnums=0)(net, params, batch)
     each = [
         smoothed_cross_entropy(logits[n], jnp.asarray(batch.answers[n]), 0.1)[
             : batch.counted[n].sum()
@@ -161,7 +162,7 @@ def test_parameters_are_matched_within_a_percent_or_two(tier, vocabulary):
 def test_the_rate_rises_to_its_peak_and_falls_as_the_root():
     config = get_config()
     config.train.update({"warmup": 4, "clip": 1e9})
-    update = optimizer(config, 0.5)
+    update = adam(config, 0.5)
     state, rates = update.init(jnp.zeros(())), []
     for _ in range(16):
         step, state = update.update(jnp.ones(()), state)
@@ -181,7 +182,7 @@ def test_longer_sources_than_were_learned_from_have_a_shape_of_their_own():
 
 
 def test_what_is_written_is_in_the_order_of_the_sources():
-    said = written(
+    said = write(
         lambda params, source, lengths: source[:, :1] + lengths[:, None], None, PAIRS, SHAPES, 64
     )
     np.testing.assert_array_equal(said[:, 0], PAIRS.source[:, 0] + PAIRS.lengths)
@@ -310,10 +311,7 @@ def test_missing_and_unequal_files_are_told_in_one_line(tiny_corpus, tmp_path, c
 
 def test_a_training_can_be_stopped(tmp_path):
     corpus = load(SMOKE, 0, tmp_path)
-    own = course(SMOKE, "rnn", build(SMOKE, corpus.vocabulary)["rnn"], corpus)
-    with (
-        Checkpoints(tmp_path / "checkpoints") as checkpoints,
-        pytest.raises(Interrupted, match="run the same command again"),
-    ):
-        metrics, tag = tmp_path / "metrics.jsonl", {"net": "rnn", "seed": 0}
-        train(SMOKE, own, corpus, metrics, tag, checkpoints, lambda step: None, lambda: True)
+    trainer = Trainer(SMOKE, "rnn", build(SMOKE, corpus.vocabulary)["rnn"], corpus)
+    session = Session({"net": "rnn", "seed": 0}, tmp_path, stopping=lambda: True)
+    with pytest.raises(Interrupted, match="run the same command again"):
+        trainer.train(corpus, session)

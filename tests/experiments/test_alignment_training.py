@@ -1,28 +1,21 @@
-"""The parts of the alignment study: what is held out, the nets, what is measured inside them."""
+"""The alignment study: what is held out, the nets, one training, what is measured inside."""
 
 import itertools
 
 import jax
 import numpy as np
 import pytest
+from ml_collections import FrozenConfigDict
 
 from configs.alignment import get_config
 from deepseq.data import transduction
+from deepseq.lab.jobs import Session
+from deepseq.nets.blocks.net import parameters
 from deepseq.train.loop import Interrupted
 from experiments.alignment.measures import decides, masses, slopes, unequal_to_one
-from experiments.alignment.nets import (
-    ATTENTIVE,
-    FIXED,
-    NETS,
-    REVERSED,
-    TRANSFORMER,
-    arm,
-    names,
-    parameters,
-    width_name,
-)
+from experiments.alignment.nets import ATTENTIVE, FIXED, NETS, REVERSED, TRANSFORMER, build, names
 from experiments.alignment.tasks import DATE_LENGTHS, TASKS, shortened
-from experiments.alignment.training import programs, rooms_open, scores, train
+from experiments.alignment.training import Trainer, rooms_open, train
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -92,7 +85,7 @@ def test_nets_have_about_as_many_parameters():
         ("laptop", "paper"), (11, len(transduction.CHARACTERS))
     ):
         config = get_config(tier)
-        counts = {name: parameters(arm(config, name, vocabulary).net) for name in NETS}
+        counts = {name: parameters(build(config, name, vocabulary).net) for name in NETS}
         assert max(counts.values()) < 1.1 * min(counts.values()), counts
     config = get_config()
     assert names(config, "dates") == NETS and names(config, "reversal") == (
@@ -101,19 +94,19 @@ def test_nets_have_about_as_many_parameters():
         "fixed, 56",
     )
     widths = [
-        arm(config, name, 11).net.init(jax.random.key(0)).softmax.w.shape[0]
-        for name in (width_name(28), FIXED)
+        build(config, name, 11).net.init(jax.random.key(0)).softmax.w.shape[0]
+        for name in ("fixed, 28", FIXED)
     ]
     assert widths == [28, 112]
 
 
 def test_the_reversed_net_reads_backwards():
-    plain, backwards = (arm(SMOKE, name, 11).net for name in (FIXED, REVERSED))
+    plain, backwards = (build(SMOKE, name, 11).net for name in (FIXED, REVERSED))
     params, batch = plain.init(jax.random.key(0)), TASKS["reversal"](SMOKE, 0).tests[5]
     source = batch.source[:, :5]
     expected = plain.encode(params, source[:, ::-1], lengths=None, key=None)
-    found = backwards.encode(params, batch.source, lengths=batch.lengths, key=None)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found, expected)
+    memory = backwards.encode(params, batch.source, lengths=batch.lengths, key=None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), memory, expected)
 
 
 def test_rooms_open_one_after_the_other():
@@ -136,24 +129,22 @@ def test_mass_on_the_anti_diagonal():
         [np.pad(np.eye(n)[::-1], ((0, 0), (0, 2)))[None, None].repeat(2, 1), rest], 2
     )
     beside = np.roll(exact, 1, axis=-1)
-    found = masses(np.concatenate([exact, beside, np.full_like(exact, 1 / 6)]), n)
-    np.testing.assert_allclose(found["mass"], [1, 0, 1 / 6])
-    assert found["largest"].tolist()[:2] == [1, 0]
+    values = masses(np.concatenate([exact, beside, np.full_like(exact, 1 / 6)]), n)
+    np.testing.assert_allclose(values["mass"], [1, 0, 1 / 6])
+    assert values["largest"].tolist()[:2] == [1, 0]
     np.testing.assert_allclose(
-        found["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6]
+        values["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6]
     )  # nothing is before the last to be said
     assert unequal_to_one(np.array([[0.5, 0.5], [0.5, 0.75]])) == 0.25
 
 
 @pytest.mark.parametrize("name", [ATTENTIVE, TRANSFORMER])
 def test_slopes_are_of_the_scores_alone(name):
-    own = programs(SMOKE, "reversal", arm(SMOKE, name, 13))
-    params, batch = (
-        own.arm.net.init(jax.random.key(0)),
-        shortened(TASKS["reversal"](SMOKE, 0).tests[5], 2, 5),
-    )
-    found = slopes(own, params, batch, 0)
-    assert abs(found["gradient"] / found["differences"] - 1) < 1e-5 and found["gradient"] != 0
+    trainer = Trainer(SMOKE, "reversal", build(SMOKE, name, 13))
+    params = trainer.net.init(jax.random.key(0))
+    batch = shortened(TASKS["reversal"](SMOKE, 0).tests[5], 2, 5)
+    slope = slopes(trainer.loss_and_gradient, params, batch, 0)
+    assert abs(slope["gradient"] / slope["differences"] - 1) < 1e-5 and slope["gradient"] != 0
     flat = jax.tree_util.tree_flatten_with_path(params)[0]
     chosen = {
         path[-2].name if path[-1].name == "v" else path[-1].name: leaf.shape
@@ -165,31 +156,26 @@ def test_slopes_are_of_the_scores_alone(name):
     alike = batch._replace(source=np.full_like(batch.source, transduction.CONTENT))
     if name == ATTENTIVE:
         still = params._replace(encoder=jax.tree.map(np.zeros_like, params.encoder))
-        assert slopes(own, still, alike, 0)["gradient"] == 0
+        assert slopes(trainer.loss_and_gradient, still, alike, 0)["gradient"] == 0
 
 
-def test_scores_leave_out_the_padding():
-    batch = TASKS["reversal"](SMOKE, 0).tests[5]
-    said = batch.answers.copy()
-    said[:, 6:] = 7  # beyond the end
-    assert scores(said, batch) == (1.0, 1.0)
-    said[0, 2] += 1
-    tokens, whole = scores(said, batch)
-    assert tokens == pytest.approx(1 - 1 / (6 * len(said))) and whole == pytest.approx(
-        1 - 1 / len(said)
-    )
+def test_a_training_and_what_is_measured_of_it(tmp_path):
+    tag = {"task": "reversal", "net": ATTENTIVE, "seed": 0}
+    record = train(FrozenConfigDict(SMOKE), Session(tag, tmp_path))
+    assert record["loss"][-1] < record["loss"][0] - 0.05 and record["ended"] is None
+    assert record["lengths"] == [5, 10] and all(0 < share < 1 for share in record["tokens"])
+    assert record["alignment"]["sum"] < 1e-6 and record["start"]["mass"].shape == (1, 2)
+    shown = record["shown"]
+    assert shown["answers"].tolist() == [*shown["source"][::-1], transduction.END]
+    assert shown["weights"].shape == (1, 6, 5)
 
 
-def test_a_training_that_diverges_is_a_record_and_one_can_be_stopped():
+def test_a_training_that_diverges_is_a_record_and_one_can_be_stopped(tmp_path):
     config = get_config("smoke")
     config.fixed.rate = 1e38
-    task = TASKS["reversal"](config, 0)
-    own, tag = (
-        programs(config, "reversal", arm(config, FIXED, task.vocabulary)),
-        {"task": "reversal", "net": FIXED, "seed": 0},
-    )
+    config, tag = FrozenConfigDict(config), {"task": "reversal", "net": FIXED, "seed": 0}
     with pytest.raises(Interrupted, match="run the same command again"):
-        train(config, own, task, tag, lambda: True)
-    record = train(config, own, task, tag, lambda: False)[1]
+        train(config, Session(tag, tmp_path, stopping=lambda: True))
+    record = train(config, Session(tag, tmp_path))
     assert record["ended"] in (1, 2, 3) and not np.isfinite(record["loss"][-1])
     assert len(record["loss"]) == config.reversal.updates // config.every
