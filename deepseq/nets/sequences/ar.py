@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from deepseq.nets.blocks.inside import Probes, probe
 from deepseq.nets.blocks.layers import Dense, dense
 from deepseq.nets.blocks.net import Net
 from deepseq.nets.recurrent.cells import LSTMState
@@ -137,10 +138,9 @@ def window(symbols: int, tau: int, hidden: int) -> Net:
     al. 2003, without sharing).
 
     Returns:
-      Net whose ``apply(params, past)`` takes windows (..., tau) of ints, the latest first, to
-      logits (..., K). Where the past
-      holds ``ABSENT``, nothing is added: a window whose older symbols are absent makes it a smaller
-        model.
+      Net whose ``apply(params, past, *, probes=None)`` takes windows (..., tau) of ints, the latest
+      first, to logits (..., K). Where the past holds ``ABSENT``, nothing is added: a window whose
+      older symbols are absent makes it a smaller model. ``probes`` sees "hidden", the tanh.
     """
 
     def init(key: Array) -> Window:
@@ -149,14 +149,14 @@ def window(symbols: int, tau: int, hidden: int) -> Net:
         w = jax.random.normal(out, (hidden, symbols)) / math.sqrt(hidden)
         return Window(embed, jnp.zeros(hidden), Dense(w, jnp.zeros(symbols)))
 
-    def apply(params: Window, past: Array) -> Array:
+    def apply(params: Window, past: Array, *, probes: Probes | None = None) -> Array:
         if past.shape[-1] != tau:
             raise ValueError(f"window: the past {past.shape} must end in the last {tau} symbols")
         shown = jax.nn.one_hot(past, symbols, dtype=params.embed.dtype)  # ABSENT is a row of zeros
         a = shown.reshape(*past.shape[:-1], tau * symbols) @ params.embed.reshape(
             tau * symbols, hidden
         )
-        return dense(params.readout, jnp.tanh(a + params.b))
+        return dense(params.readout, probe(probes, "hidden", jnp.tanh(a + params.b)))
 
     return Net(init, apply)
 
@@ -200,9 +200,9 @@ def latent(init_cell: Callable, layer: Callable, hidden: int, outputs: int) -> N
       hidden, outputs: H and the number of outputs.
 
     Returns:
-      Net whose ``apply(params, xs (T, B, D), *, carry) -> ((T, B, outputs), carry)`` predicts x_t
-      at t, the first of them from the carry alone; the carry after x_T predicts what follows.
-      ``carry=None`` is the zero state.
+      Net whose ``apply(params, xs (T, B, D), *, carry, probes=None) -> ((T, B, outputs), carry)``
+      predicts x_t at t, the first of them from the carry alone; the carry after x_T predicts what
+      follows. ``carry=None`` is the zero state; ``probes`` sees "states", the h_t (T, B, H).
     """
 
     def init(key: Array) -> Latent:
@@ -210,9 +210,11 @@ def latent(init_cell: Callable, layer: Callable, hidden: int, outputs: int) -> N
         w = jax.random.normal(out, (hidden, outputs)) / math.sqrt(hidden)
         return Latent(init_cell(inside), Dense(w, jnp.zeros(outputs)))
 
-    def apply(params: Latent, xs: Array, *, carry: Any) -> tuple[Array, Any]:
+    def apply(
+        params: Latent, xs: Array, *, carry: Any, probes: Probes | None = None
+    ) -> tuple[Array, Any]:
         hs, carry = states(layer, params, xs, carry=carry)
-        return dense(params.readout, hs), carry
+        return dense(params.readout, probe(probes, "states", hs)), carry
 
     return Net(init, apply)
 
