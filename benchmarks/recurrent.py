@@ -76,9 +76,8 @@ def measure(
     if peer:
         cases["torch"] = peer
     times = timing.interleave(cases, rounds, repeats=1)
-    gflop = (
-        3 * 2 * batch * steps * (inputs + hidden) * hidden * BLOCKS[kind] / 1e9
-    )  # forward, and two gradients
+    # forward, and two gradients
+    gflop = 3 * 2 * batch * steps * (inputs + hidden) * hidden * BLOCKS[kind] / 1e9
     seconds = timing.compile_seconds(gradient(lambda p, xs: layer(p, xs)[1]), params, xs, dys)
     record: dict[str, object] = {"size": size, "cell": kind, "compile_seconds": seconds}
     for form, peers in (("ours", [*cases][1:]), ("divided", [*cases][3:])):

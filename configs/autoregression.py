@@ -101,9 +101,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.measure.omit = 0.1  # share of the symbols omitted
     config.measure.margin = 0.01  # nats within which two losses count as equal
     config.measure.share = 0.05  # of the floor within which an error counts as the floor
-    config.measure.solved = (
-        0.1  # of the least loss without memory, below which the echo counts as solved
-    )
+    # of the least loss without memory, below which the echo counts as solved
+    config.measure.solved = 0.1
     config.measure.decoded = 0.9  # accuracy from which a past symbol counts as decoded
 
     if tier == "smoke":

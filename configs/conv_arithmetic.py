@@ -38,9 +38,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     config.picture = ConfigDict()
     config.picture.every = 3  # pixel that is kept, both ways
-    config.picture.tolerance = (
-        1e-6  # of the pixels' range, float32, within which two pictures are the same
-    )
+    # of the pixels' range, float32, within which two pictures are the same
+    config.picture.tolerance = 1e-6
 
     config.weights = ConfigDict()  # nets and images that random weights are drawn for
     config.weights.pixels = 8

@@ -33,9 +33,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.data = ConfigDict()
     config.data.name = "digits"  # or "cifar10"
     config.data.validation = 0  # training images held out for choosing hyper-parameters
-    config.data.augment = (
-        True  # the data set's own: pad by 4, crop and flip for CIFAR-10; none for digits
-    )
+    # the data set's own: pad by 4, crop and flip for CIFAR-10; none for digits
+    config.data.augment = True
 
     config.net = ConfigDict()
     config.net.shallow = 20
@@ -52,20 +51,17 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.train.decay = 1e-4  # on every parameter, as Caffe does
     config.train.bn_momentum = 0.9
     config.train.warmup_rate = 0.01
-    config.train.warmup_steps = (
-        22  # for both nets of depth net.deep, so that they differ in the shortcuts alone
-    )
+    # for both nets of depth net.deep, so that they differ in the shortcuts alone
+    config.train.warmup_steps = 22
 
     config.measure = ConfigDict()
     config.measure.every = 11  # iterations between two points of the curves
     config.measure.inside_every = 44  # iterations between two looks inside
     config.measure.save_every = 44  # iterations between two checkpoints
-    config.measure.loss_threshold = (
-        1.0  # "trained": the training loss, averaged over measure.every, falls below this
-    )
-    config.measure.vanished = (
-        1e-3  # first-layer gradient norm over last-layer gradient norm that counts as vanished
-    )
+    # "trained": the training loss, averaged over measure.every, falls below this
+    config.measure.loss_threshold = 1.0
+    # first-layer gradient norm over last-layer gradient norm that counts as vanished
+    config.measure.vanished = 1e-3
     config.measure.same_loss = 1e-4  # margin within which two losses count as equal
 
     if tier == "smoke":

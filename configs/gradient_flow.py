@@ -61,9 +61,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.train = ConfigDict()  # a tanh RNN on the temporal order task
     config.train.lag = 50
     config.train.hidden = 32
-    config.train.radius = (
-        0.95  # spectral radius of the recurrent matrix at the start, as Pascanu's "smart tanh"
-    )
+    # spectral radius of the recurrent matrix at the start, as Pascanu's "smart tanh"
+    config.train.radius = 0.95
     config.train.steps = 1500
     config.train.batch_size = 20
     config.train.learning_rate = 0.1
@@ -75,14 +74,12 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.measure.look_every = 250  # iterations between two looks at the gradient by lag
     config.measure.save_every = 500  # iterations between two checkpoints
     config.measure.sequences = 256  # held out, for these looks
-    config.measure.carried = (
-        1e-3  # share of a gradient that counts as carried over the whole sequence
-    )
+    # share of a gradient that counts as carried over the whole sequence
+    config.measure.carried = 1e-3
     config.measure.same = 1e-5  # relative difference up to which two computations count as equal
     config.measure.same_slope = 0.01  # decades per step within which two slopes count as equal
-    config.measure.flat = (
-        0.005  # decades per step up to which a line counts as flat: half is left after 60 steps
-    )
+    # decades per step up to which a line counts as flat: half is left after 60 steps
+    config.measure.flat = 0.005
 
     if tier == "smoke":
         config.seeds = (0, 1)

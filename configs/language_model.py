@@ -49,13 +49,11 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     # its bundled documentation, each paragraph once; or "ptb", or a UTF-8 file
     config.corpus.text = "python"
     config.corpus.unit = "characters"  # or "words"
-    config.corpus.held_out = (
-        40_000  # characters of Python's documentation for validation, and as many for the test
-    )
+    # characters of Python's documentation for validation, and as many for the test
+    config.corpus.held_out = 40_000
 
-    config.net = (
-        ConfigDict()
-    )  # the cells; the others get the hidden units that make their parameters as many as the LSTM's
+    # the cells; the others get the hidden units that make their parameters as many as the LSTM's
+    config.net = ConfigDict()
     config.net.hidden = 448  # of the LSTM
     config.net.embedding = 64
     config.net.layers = 1
@@ -68,9 +66,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.train.updates = 5000
     config.train.batch_size = 16
     config.train.unroll = 50
-    config.train.clip = (
-        5.0  # norm to which the gradient of the loss summed over the unroll is clipped
-    )
+    # norm to which the gradient of the loss summed over the unroll is clipped
+    config.train.clip = 5.0
     config.train.rate = ConfigDict(
         {"lstm": 8e-3, "gru": 3e-3, "rnn": 2e-3}
     )  # of Adam; falls to 0 along a line

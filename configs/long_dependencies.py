@@ -76,9 +76,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     config.measure = ConfigDict()
     config.measure.every = 50  # steps between two points of the curves
-    config.measure.save_every = (
-        0  # steps between two checkpoints; 0: a training begun is begun again, which takes seconds
-    )
+    # steps between two checkpoints; 0: a training begun is begun again, which takes seconds
+    config.measure.save_every = 0
     config.measure.solved = 0.1  # of the baseline
     # of the baseline: by so much must the LSTM be below the RNN to count as solving what it cannot
     config.measure.apart = 0.5

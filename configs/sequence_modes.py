@@ -31,9 +31,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.batch_size = 64
     config.clip = 1.0  # largest norm of a gradient
-    config.test = (
-        2000  # new sequences for a point of a learning curve; the digits have 360 held-out images
-    )
+    # new sequences for a point of a learning curve; the digits have 360 held-out images
+    config.test = 2000
     config.final = 20_000  # and for the verdicts: other ones, a multiple
 
     config.image = ConfigDict()  # a digit's image -> its word
@@ -48,9 +47,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
 
     config.parity = ConfigDict()  # bits -> whether the number of ones is odd
     config.parity.longest = 40
-    config.parity.mastered = (
-        0.97  # training accuracy at which the strings become half as long again
-    )
+    # training accuracy at which the strings become half as long again
+    config.parity.mastered = 0.97
     config.parity.embedding = 4
     config.parity.hidden = 16
     config.parity.updates = 1000
@@ -73,9 +71,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.tagging.ahead = 2
     config.tagging.symbols = 4
     config.tagging.embedding = 8
-    config.tagging.hidden = (
-        64  # of the net that reads one way; the other has half in each direction
-    )
+    # of the net that reads one way; the other has half in each direction
+    config.tagging.hidden = 64
     config.tagging.updates = 600
     config.tagging.every = 25
     config.tagging.rate = 1e-2

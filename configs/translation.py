@@ -51,14 +51,12 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.dates.pairs = 2000  # to learn from
     config.dates.validation = 500
     config.dates.test = 2000
-    config.dates.margin = (
-        0.02  # of the share of exact answers, by which the Transformer may be behind
-    )
+    # of the share of exact answers, by which the Transformer may be behind
+    config.dates.margin = 0.02
 
     config.multi30k = ConfigDict()
-    config.multi30k.vocabulary = (
-        5000  # pieces of words for both languages, learned from the training text
-    )
+    # pieces of words for both languages, learned from the training text
+    config.multi30k.vocabulary = 5000
     config.multi30k.longest = 48  # pieces in a sentence that is learned from, or in its translation
     config.multi30k.margin = 0.5  # of BLEU, likewise
 
@@ -70,9 +68,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.transformer.dropout = 0.0
     config.transformer.rate = 4e-3  # of Adam, at its peak
 
-    config.rnn = (
-        ConfigDict()
-    )  # with the hidden units that make its parameters as many as the Transformer's
+    # with the hidden units that make its parameters as many as the Transformer's
+    config.rnn = ConfigDict()
     config.rnn.embedding = 64
     config.rnn.dropout = 0.1
     config.rnn.rate = 3e-3
@@ -81,9 +78,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.train.epochs = 20
     config.train.tokens = 1056  # of the longer side in a batch, padding counted
     config.train.edges = ()  # of the lengths that are batched together
-    config.train.warmup = (
-        200  # updates until the rate's peak; then it falls as the root of their number
-    )
+    # updates until the rate's peak; then it falls as the root of their number
+    config.train.warmup = 200
     config.train.smoothing = 0.0  # of the labels
     config.train.clip = 1.0  # largest norm of a gradient
 

@@ -89,9 +89,8 @@ def load(
 
 def _images(path: Path) -> Images:
     records = read(path, size=RECORD * RECORDS, md5=MD5[path.name]).reshape(RECORDS, RECORD)
-    pixels = (
-        records[:, 1:].reshape(RECORDS, 3, 32, 32).transpose(0, 2, 3, 1)
-    )  # stored channel by channel
+    # stored channel by channel
+    pixels = records[:, 1:].reshape(RECORDS, 3, 32, 32).transpose(0, 2, 3, 1)
     return Images(np.ascontiguousarray(pixels), records[:, 0].astype(np.int32))
 
 

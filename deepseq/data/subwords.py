@@ -23,9 +23,8 @@ class Subwords:
 
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
-        self.size = (
-            CONTENT + tokenizer.get_vocab_size()
-        )  # of the vocabulary, the three marks counted
+        # of the vocabulary, the three marks counted
+        self.size = CONTENT + tokenizer.get_vocab_size()
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int) -> "Subwords":

@@ -40,9 +40,8 @@ COPIED, SYMBOLS, BLANK, DELIMITER = (
 )  # copy: how many symbols, of which alphabet, and the two others
 ORDER_SYMBOLS, ORDER_CLASSES = 6, 4  # temporal order: 0 and 1 are relevant, 2 to 5 distract
 
-ADDING_BASELINE = (
-    1 / 6
-)  # mean squared error of always answering 1: the variance of the sum of two U[0, 1]
+# mean squared error of always answering 1: the variance of the sum of two U[0, 1]
+ADDING_BASELINE = 1 / 6
 ORDER_BASELINE = math.log(ORDER_CLASSES)  # nats
 ECHO_BASELINE = math.log(2)  # nats
 

@@ -16,9 +16,8 @@ import jinja2
 from deepseq.lab import workdir
 from deepseq.lab.verdicts import HOLDS, REFUTED, UNDECIDED
 
-LARGEST_SVG = (
-    350_000  # bytes; of a larger drawing the PNG beside it is taken, so that the report stays small
-)
+# bytes; of a larger drawing the PNG beside it is taken, so that the report stays small
+LARGEST_SVG = 350_000
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 MINUS, THIN = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 LABELS = {"jax": "JAX", "jaxlib": "jaxlib", "numpy": "NumPy"}

@@ -158,9 +158,8 @@ def plain(value: Any) -> Any:
 def _take(lock, path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held = (
-            os.fstat(lock.fileno()).st_ino == os.stat(path / LOCK).st_ino
-        )  # not removed since it was opened
+        # not removed since it was opened
+        held = os.fstat(lock.fileno()).st_ino == os.stat(path / LOCK).st_ino
     except (BlockingIOError, FileNotFoundError):
         held = False
     except OSError as error:

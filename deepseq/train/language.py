@@ -133,9 +133,8 @@ def evaluate(
         if count < 1:
             raise ValueError(f"evaluate: {len(symbols)} symbols leave nothing to predict")
         length = -(-count // streams)  # of a stream, but for the last
-        rows = (
-            -(-length // unroll) * unroll
-        )  # whole parts, all of one shape; what is beyond does not count
+        # whole parts, all of one shape; what is beyond does not count
+        rows = -(-length // unroll) * unroll
         row, first = np.arange(rows)[:, None], np.arange(streams) * length
         counts = (row < length) & (first + row < count)
         where = np.where(counts, first + row, 0)

@@ -15,9 +15,8 @@ from jax.flatten_util import ravel_pytree
 from deepseq.nets.recurrent import unroll, with_carries
 from deepseq.train.regularisers import error_growth
 
-ROUNDING = (
-    1e-13  # a singular value this much smaller than the largest is rounding error, and left out
-)
+# a singular value this much smaller than the largest is rounding error, and left out
+ROUNDING = 1e-13
 
 
 def jacobians(cell: Callable, params: Any, carry: Any, xs: Array) -> Array:

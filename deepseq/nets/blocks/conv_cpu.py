@@ -18,13 +18,11 @@ _BEFORE_0_11 = jax.__version_info__ < (
     0,
     11,
 )  # of Python 3.11: many convolutions on one core, barriers do not stop fusion
-_BLOCK = (
-    2**20
-)  # numbers copied for one block of the crossed weight gradient, 4 MB, so that they stay in cache
+# numbers copied for one block of the crossed weight gradient, 4 MB, so that they stay in cache
+_BLOCK = 2**20
 _IMAGES = 16  # and the most images in it
-_WORK = (
-    2**26
-)  # multiply-adds below which the crossed form gains nothing and only takes longer to compile
+# multiply-adds below which the crossed form gains nothing and only takes longer to compile
+_WORK = 2**26
 
 
 def xla(x, w, stride, pads, dilation=1, groups=1):

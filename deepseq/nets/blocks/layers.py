@@ -241,9 +241,8 @@ def _normalise_bwd(epsilon, saved, cotangents):
     x, shift, rest, inverse, gamma, beta = saved
     dy, dmean, dvar = cotangents
     axes, n = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
-    d = (
-        x.astype(shift.dtype) - shift
-    )  # as in the forward pass, so that XLA computes it once; d - rest is centred
+    # as in the forward pass, so that XLA computes it once; d - rest is centred
+    d = x.astype(shift.dtype) - shift
     dy = dy.astype(shift.dtype)
     dbeta = dy.sum(axes)
     dgamma = ((dy * d).sum(axes) - rest * dbeta) * inverse

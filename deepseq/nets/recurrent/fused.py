@@ -226,18 +226,16 @@ def _forward(form, params, xs, carry, mask, keep):
 def _scan_bwd(form, kept, cotangents):
     params, xs, mask, before, saved = kept
     dlast, dys = cotangents
-    wht = (
-        params.wh.T
-    )  # once: a product with a transposed operand in the loop transposes it at every step
+    # once: a product with a transposed operand in the loop transposes it at every step
+    wht = params.wh.T
 
     def step(d, inputs):
         saved, before, dy, valid = inputs
         if valid is not None:
             dy = jnp.where(valid, dy, 0)
         d = form.with_hidden(d, form.hidden(d) + dy)
-        felt = (
-            d if valid is None else jax.tree.map(lambda d: jnp.where(valid, d, 0), d)
-        )  # padding passes all of d on
+        # padding passes all of d on
+        felt = d if valid is None else jax.tree.map(lambda d: jnp.where(valid, d, 0), d)
         dax, dah, dbefore = form.pull(saved, before, felt)
         shared = dax is dah
         dax, dah = jnp.concatenate(dax, -1), jnp.concatenate(dah, -1)
