@@ -14,11 +14,7 @@ __all__ = ["as_nnx"]
 
 
 def as_nnx(
-    net: Any,
-    *inputs: Any,
-    rngs: nnx.Rngs,
-    init: Callable | None = None,
-    momentum: float = 0.9,
+    net: Any, *inputs: Any, rngs: nnx.Rngs, init: Callable | None = None, momentum: float = 0.9
 ) -> nnx.Module:
     """A net, or a recurrent layer, as an nnx Module.
 

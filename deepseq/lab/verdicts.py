@@ -96,12 +96,7 @@ def judge(
 
 
 def exact(
-    about: About,
-    true: bool,
-    n: int,
-    *,
-    criterion: str,
-    measured: Measured | None = None,
+    about: About, true: bool, n: int, *, criterion: str, measured: Measured | None = None
 ) -> Claim:
     """An algebraic claim, which is true or not and has no interval.
 

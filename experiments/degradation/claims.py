@@ -232,10 +232,7 @@ def residuals(runs: Runs) -> list[Claim]:
             ),
             after - before,
             Below(0),
-            measured={
-                "rms F / rms x before": np.exp(before),
-                "rms F / rms x after": np.exp(after),
-            },
+            measured={"rms F / rms x before": np.exp(before), "rms F / rms x after": np.exp(after)},
         ),
         judge(
             About(

@@ -32,12 +32,7 @@ def slope_is_log_radius(config: ConfigDict, runs: Runs) -> list[Claim]:
     """C-S9: the fitted slope of the Jacobian's norm against log10 of the radius, in tanh nets."""
     rows = []
     for id, when, driven, prediction in (
-        (
-            "C-S9 at rest",
-            "at rest, without inputs",
-            False,
-            "holds: near 0, tanh is linear",
-        ),
+        ("C-S9 at rest", "at rest, without inputs", False, "holds: near 0, tanh is linear"),
         (
             "C-S9 driven",
             "driven by inputs",

@@ -7,16 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from deepseq.lab.records import Record
-from deepseq.lab.verdicts import (
-    About,
-    Above,
-    Claim,
-    Within,
-    compare,
-    deviations,
-    judge,
-    over_seeds,
-)
+from deepseq.lab.verdicts import About, Above, Claim, Within, compare, deviations, judge, over_seeds
 from experiments.language_model.records import Runs
 
 # table 1: validation, test

@@ -8,18 +8,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, ScalarFormatter
 from ml_collections import ConfigDict
 
-from deepseq.lab.plots import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PINK,
-    RED,
-    SKY,
-    Drawing,
-    panels,
-    tidy,
-)
+from deepseq.lab.plots import BLACK, BLUE, GREEN, ORANGE, PINK, RED, SKY, Drawing, panels, tidy
 from deepseq.lab.records import Record
 from experiments.long_dependencies.records import SGD, Place, Runs
 from experiments.long_dependencies.tasks import TASKS

@@ -7,15 +7,7 @@ from ml_collections import ConfigDict
 
 from deepseq.data import digits, transduction
 from deepseq.lab.records import Record
-from deepseq.lab.verdicts import (
-    About,
-    Above,
-    Claim,
-    Within,
-    deviations,
-    judge,
-    mean_interval,
-)
+from deepseq.lab.verdicts import About, Above, Claim, Within, deviations, judge, mean_interval
 from experiments.sequence_modes.records import NETS, Runs
 
 MODES = "claim C-S17"

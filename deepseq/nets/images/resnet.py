@@ -32,14 +32,7 @@ from jax import Array
 
 from deepseq.nets.blocks.initialise import conv_bn_table, he_normal, weight
 from deepseq.nets.blocks.inside import Probes, probe
-from deepseq.nets.blocks.layers import (
-    ConvBN,
-    Dense,
-    check_images,
-    conv_bn,
-    part,
-    pooled_classifier,
-)
+from deepseq.nets.blocks.layers import ConvBN, Dense, check_images, conv_bn, part, pooled_classifier
 from deepseq.nets.blocks.net import Classifier, check_sizes
 from deepseq.nets.blocks.pool import max_pool
 
