@@ -22,12 +22,8 @@ from benchmarks import timing
 from deepseq.nets import recurrent
 from deepseq.train.allocator import keep_freed_memory
 
-SIZES = (
-    (20, 35, 650, 650),
-    (32, 128, 256, 256),
-    (64, 500, 32, 128),
-    (128, 784, 1, 100),
-)  # B, T, D, H
+# B, T, D, H
+SIZES = ((20, 35, 650, 650), (32, 128, 256, 256), (64, 500, 32, 128), (128, 784, 1, 100))
 BLOCKS = {"rnn": 1, "lstm": 4, "gru": 3}
 LINEN = {"rnn": nn.SimpleCell, "lstm": nn.OptimizedLSTMCell, "gru": nn.GRUCell}
 

@@ -43,19 +43,11 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.flow.hidden = 50
     config.flow.inputs = 8
     config.flow.steps = 200
-    config.flow.radii = (
-        0.5,
-        0.9,
-        1.0,
-        1.1,
-        1.5,
-    )  # spectral radii of the recurrent matrix, or of each gate's
+    # spectral radii of the recurrent matrix, or of each gate's
+    config.flow.radii = (0.5, 0.9, 1.0, 1.1, 1.5)
     config.flow.drive = 0.1  # standard deviation of what the inputs add to a pre-activation
-    config.flow.keeps = (
-        0.0,
-        1.0,
-        5.0,
-    )  # biases of the gates that keep the old state: 0.5, 0.73 and 0.993 of it
+    # biases of the gates that keep the old state: 0.5, 0.73 and 0.993 of it
+    config.flow.keeps = (0.0, 1.0, 5.0)
     config.flow.points = 41  # lags at which the gradient is recorded
 
     config.train = ConfigDict()  # a tanh RNN on the temporal order task

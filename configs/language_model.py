@@ -41,9 +41,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.name = "language_model"
     config.tier = tier
     config.seeds = (0, 1, 2)
-    config.nets = (
-        "lstm",
-    )  # or "gru", "rnn"; several are trained alike, with equally many parameters
+    # or "gru", "rnn"; several are trained alike, with equally many parameters
+    config.nets = ("lstm",)
 
     config.corpus = ConfigDict()
     # its bundled documentation, each paragraph once; or "ptb", or a UTF-8 file
@@ -68,9 +67,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.train.unroll = 50
     # norm to which the gradient of the loss summed over the unroll is clipped
     config.train.clip = 5.0
-    config.train.rate = ConfigDict(
-        {"lstm": 8e-3, "gru": 3e-3, "rnn": 2e-3}
-    )  # of Adam; falls to 0 along a line
+    # of Adam; falls to 0 along a line
+    config.train.rate = ConfigDict({"lstm": 8e-3, "gru": 3e-3, "rnn": 2e-3})
 
     config.ngrams = (2, 3, 4, 5, 6, 7, 8, 10, 12)  # orders of the Kneser-Ney models
 

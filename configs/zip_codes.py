@@ -48,13 +48,8 @@ def get_config(tier: str = "laptop") -> ConfigDict:
     config.lenet5.threshold = 10.0
 
     config.probe = ConfigDict()  # ridge regression to one and minus one
-    config.probe.penalties = (
-        1e-4,
-        1e-3,
-        1e-2,
-        1e-1,
-        1.0,
-    )  # chosen among on the last fifth of the training images
+    # chosen among on the last fifth of the training images
+    config.probe.penalties = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
     if tier == "smoke":
         config.seeds = (0, 1)

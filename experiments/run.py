@@ -162,9 +162,8 @@ def _fail(line: str, code: int) -> int:
 
 def program() -> int:
     """``main`` as a process of its own."""
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # outside the training loop too, say how to go on
+    # outside the training loop too, say how to go on
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return main(sys.argv[1:])
 
 

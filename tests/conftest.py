@@ -18,9 +18,8 @@ kept = Path(
 # one folder for each of pytest-xdist's workers: none may read what another is still writing
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(kept / os.environ.get("PYTEST_XDIST_WORKER", ""))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # torch's: its nets here are small, and every core has a worker
+# torch's: its nets here are small, and every core has a worker
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.set_threshold(50_000)  # tracing makes many objects, hardly any of them garbage
 
 

@@ -29,21 +29,18 @@ def load(validation: int = 0) -> Splits:
     Raises:
       DataError: ``validation`` is out of range.
     """
-    from sklearn.datasets import (
-        load_digits,
-    )  # takes longer to import than any other library here, and a report needs no data
+    # takes longer to import than any other library here, and a report needs no data
+    from sklearn.datasets import load_digits
 
     bunch = load_digits()
     pixels, labels = bunch.images.astype(np.uint8)[..., None], bunch.target.astype(np.int32)
     classes, test = 10, 10 * TEST_PER_CLASS
     hold_out(len(labels) - test, validation, "the digits")
 
-    later = np.array(
-        [np.sum(labels[i + 1 :] == label) for i, label in enumerate(labels)]
-    )  # of the same digit
-    order = np.lexsort(
-        (labels, later)
-    )  # the last of each digit, then the last but one of each, ...
+    # of the same digit
+    later = np.array([np.sum(labels[i + 1 :] == label) for i, label in enumerate(labels)])
+    # the last of each digit, then the last but one of each, ...
+    order = np.lexsort((labels, later))
     parts = np.split(order, (test, test + validation))
     tested, held, trained = (Images(pixels[i], labels[i]) for i in map(np.sort, parts))
 

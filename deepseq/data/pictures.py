@@ -30,9 +30,8 @@ def temple(every: int = 1) -> Picture:
       DataError: the installed scikit-learn comes without its pictures, or ``every`` leaves nothing.
     """
     try:
-        from sklearn.datasets import (
-            load_sample_image,
-        )  # takes longer to import than any other library here
+        # takes longer to import than any other library here
+        from sklearn.datasets import load_sample_image
 
         colour = load_sample_image("china.jpg")
     except (OSError, AttributeError, ImportError) as error:

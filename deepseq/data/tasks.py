@@ -32,12 +32,8 @@ __all__ = [
     "order",
 ]
 
-COPIED, SYMBOLS, BLANK, DELIMITER = (
-    10,
-    8,
-    8,
-    9,
-)  # copy: how many symbols, of which alphabet, and the two others
+# copy: how many symbols, of which alphabet, and the two others
+COPIED, SYMBOLS, BLANK, DELIMITER = (10, 8, 8, 9)
 ORDER_SYMBOLS, ORDER_CLASSES = 6, 4  # temporal order: 0 and 1 are relevant, 2 to 5 distract
 
 # mean squared error of always answering 1: the variance of the sum of two U[0, 1]

@@ -27,10 +27,8 @@ __all__ = [
     "pieces",
 ]
 
-EOS, UNK = (
-    "<eos>",
-    "<unk>",
-)  # the line end and the rare word, as the Penn Treebank of Mikolov writes them
+# the line end and the rare word, as the Penn Treebank of Mikolov writes them
+EOS, UNK = ("<eos>", "<unk>")
 
 
 class Corpus(NamedTuple):

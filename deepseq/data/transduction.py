@@ -51,10 +51,8 @@ MONTHS = tuple(
 )
 WEEKDAYS = tuple("monday tuesday wednesday thursday friday saturday sunday".split())
 ROMAN = tuple("i ii iii iv v vi vii viii ix x xi xii".split())
-FIRST_DAY, LAST_DAY = (
-    datetime.date(1800, 1, 1),
-    datetime.date(2199, 12, 31),
-)  # 400 years, all of the calendar's cases
+# 400 years, all of the calendar's cases
+FIRST_DAY, LAST_DAY = (datetime.date(1800, 1, 1), datetime.date(2199, 12, 31))
 CHARACTERS = (*MARKS, *" ,-./0123456789", *"abcdefghijklmnopqrstuvwxyz")
 
 WRITTEN = tuple("zero one two three four five six seven eight nine".split())

@@ -122,15 +122,13 @@ class Checkpoints:
         Raises:
           CheckpointError: this save cannot be begun, or the one before failed.
         """
-        state = jax.tree.map(
-            np.array, jax.device_get(state)
-        )  # np.array copies; device_get may give a view
+        # np.array copies; device_get may give a view
+        state = jax.tree.map(np.array, jax.device_get(state))
         try:
             self._manager.wait_until_finished()
             self._saving = step
-            self._manager.save(
-                step, args=ocp.args.StandardSave(state), force=True
-            )  # or orbax may skip it silently
+            # or orbax may skip it silently
+            self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
         except Exception as error:  # orbax passes on whatever its writer thread met, of any type
             raise self._cannot_write(error) from error
 

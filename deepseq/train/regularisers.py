@@ -27,7 +27,6 @@ def error_growth(
     """
     after = jnp.sum(jnp.square(errors), axis=-1)
     before = jnp.sum(jnp.square((errors * slopes) @ wh.T), axis=-1)
-    counts = (after >= vanished**2) & (
-        before > 0
-    )  # where, not a product: the root has no derivative at 0
+    # where, not a product: the root has no derivative at 0
+    counts = (after >= vanished**2) & (before > 0)
     return jnp.sqrt(jnp.where(counts, before, 1.0) / jnp.where(counts, after, 1.0)), counts

@@ -46,9 +46,8 @@ class Draws(NamedTuple):
     usual: dict[str, RNN | GRU | LSTM]  # nets as torch initialises them
     orthogonal: np.ndarray  # (4, H, H), one for each gate
     gaussian: np.ndarray  # (H, H), of spectral radius 1
-    inputs: (
-        np.ndarray
-    )  # (D, 4H), what x ~ N(0, 1) adds to a pre-activation has a standard deviation of 1
+    # (D, 4H), what x ~ N(0, 1) adds to a pre-activation has a standard deviation of 1
+    inputs: np.ndarray
     xs: np.ndarray  # (T, D)
 
 

@@ -43,9 +43,8 @@ def test_stationary_and_normalised(name):
     np.testing.assert_allclose(weights @ source.moves.sum(0), weights, atol=1e-12)
     joint = P.joint(source, 4)
     np.testing.assert_allclose(joint.sum(), 1)
-    np.testing.assert_allclose(
-        joint.sum(0), joint.sum(-1), atol=1e-12
-    )  # the same wherever the window stands
+    # the same wherever the window stands
+    np.testing.assert_allclose(joint.sum(0), joint.sum(-1), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["order 1", "even", "hidden"])
@@ -90,9 +89,8 @@ def test_closed_forms():
     np.testing.assert_allclose(P.entropy_bounds(SOURCES["even"], 1)[0], rate, atol=1e-12)
     clear = P.hidden(0.9, 1.0)  # the state is seen: a Markov chain
     np.testing.assert_allclose(P.entropy_bounds(clear, 6), [entropy([0.1, 0.9])] * 2, atol=1e-12)
-    assert P.conditional_entropy(P.hidden(0.5, 0.7), 4) == pytest.approx(
-        math.log(2)
-    )  # nothing lasts
+    # nothing lasts
+    assert P.conditional_entropy(P.hidden(0.5, 0.7), 4) == pytest.approx(math.log(2))
 
 
 def test_bounds_close_in_on_the_entropy_rate():

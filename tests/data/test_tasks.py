@@ -112,9 +112,8 @@ def test_echo_repeats_every_bit_a_lag_later(lag):
 def test_the_bit_of_the_moment_says_nothing_about_the_echo():
     xs, targets, mask = tasks.echo(7, 4000, 30, 3)
     bits, echoes = xs[mask, :, 0].ravel(), targets[mask].ravel()
-    assert all(
-        abs(echoes[bits == bit].mean() - 1 / 2) < 0.01 for bit in (0, 1)
-    )  # five standard errors
+    # five standard errors
+    assert all(abs(echoes[bits == bit].mean() - 1 / 2) < 0.01 for bit in (0, 1))
     assert tasks.ECHO_BASELINE == pytest.approx(math.log(2))
 
 

@@ -136,9 +136,8 @@ def test_ten_thousand_dates_differ_and_those_for_testing_are_held_out():
 
 def test_held_out_days():
     train, test = map(set, (DAYS.train.tolist(), DAYS.test.tolist()))
-    assert (
-        not train & test and len(train | test) == 146_097 and len(test) == 14_609
-    )  # the Gregorian calendar's period
+    # the Gregorian calendar's period
+    assert not train & test and len(train | test) == 146_097 and len(test) == 14_609
     assert min(train | test) == T.datetime.date(1800, 1, 1).toordinal() and DAYS.test[
         :3
     ].tolist() == [657089, 657092, 657100]

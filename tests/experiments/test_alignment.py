@@ -104,9 +104,8 @@ def test_a_gap_that_stays_as_it_is_does_not_open():
     records = list(synthetic(config, GOOD | {FIXED: 0.05, "attentive": 0.05}, 0.95))
     for record in records:
         if record["net"] == "attentive":
-            record["tokens"] = (
-                record["tokens"] + 0.3
-            )  # a lead, and a large one, but the same at every length
+            # a lead, and a large one, but the same at every length
+            record["tokens"] = record["tokens"] + 0.3
     rows = {row["id"]: row for row in summarize(config, records)["claims"]}
     assert rows["C-A2 reversal"]["measured"]["mean lead"] > 0.29
     assert rows["C-A2 reversal"]["verdict"] == rows["C-A2 dates"]["verdict"] == "undecided"
@@ -121,9 +120,8 @@ def test_slope_is_that_of_polyfit():
 def test_how_far_a_net_reaches():
     config = get_config()
     metrics = summarize(config, list(synthetic(config, GOOD, 0.95)))["metrics"]["accuracy"]
-    assert (
-        metrics["reversal, fixed"]["longest of which half are whole"] == 20
-    )  # 0.95 - 0.2 - 0.012 n is a half at 20.8
+    # 0.95 - 0.2 - 0.012 n is a half at 20.8
+    assert metrics["reversal, fixed"]["longest of which half are whole"] == 20
     assert metrics["reversal, attentive"]["longest of which half are whole"] == 60
 
 

@@ -132,9 +132,8 @@ def test_mass_on_the_anti_diagonal():
     values = masses(np.concatenate([exact, beside, np.full_like(exact, 1 / 6)]), n)
     np.testing.assert_allclose(values["mass"], [1, 0, 1 / 6])
     assert values["largest"].tolist()[:2] == [1, 0]
-    np.testing.assert_allclose(
-        values["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6]
-    )  # nothing is before the last to be said
+    # nothing is before the last to be said
+    np.testing.assert_allclose(values["near"], [1, 1, np.mean([3, 3, 3, 2]) / 6])
     assert unequal_to_one(np.array([[0.5, 0.5], [0.5, 0.75]])) == 0.25
 
 

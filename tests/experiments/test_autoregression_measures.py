@@ -123,9 +123,8 @@ def test_a_model_of_pixels_sees_what_it_may(name):
     changed = jnp.stack(
         [levels.at[r, c].set((levels[r, c] + 5) % 17) for r in range(8) for c in range(8)]
     )
-    unchanged = jnp.broadcast_to(
-        levels, changed.shape
-    )  # at the same place of the batch, so that it is rounded alike
+    # at the same place of the batch, so that it is rounded alike
+    unchanged = jnp.broadcast_to(levels, changed.shape)
     moves = (
         np.abs(apply(params, changed) - apply(params, unchanged)).max((3, 4)).reshape(8, 8, 8, 8)
         > 0

@@ -59,9 +59,8 @@ def test_known_multiply_adds():
         == sum(n * n * 9 * i * o for n, i, o in convs) + dense
     )
     layers = {row["layer"]: row for row in rows_of("alexnet")[0]}
-    assert (
-        layers["conv2"]["multiply-adds"] == 27 * 27 * 5 * 5 * 48 * 256
-    )  # a group sees half the channels
+    # a group sees half the channels
+    assert layers["conv2"]["multiply-adds"] == 27 * 27 * 5 * 5 * 48 * 256
     assert layers["conv1"]["output"] == "1x55x55x96" and layers["conv1"]["receptive field"] == 11
     assert layers["max_pool 3"]["receptive field"] == 195 and layers["max_pool 3"]["jump"] == 32
     assert layers["fc6"]["receptive field"] is None

@@ -34,9 +34,8 @@ def test_offsets_and_flips_are_uniform_and_independent():
     np.add.at(cells, tuple(np.asarray(x, int) for x in crops), 1)
     expected = 20_000 / cells.size
     chi_squared = ((cells - expected) ** 2 / expected).sum()
-    assert (
-        abs(chi_squared - 161) < 5 * (2 * 161) ** 0.5
-    )  # 161 degrees of freedom; a dependence gives thousands
+    # 161 degrees of freedom; a dependence gives thousands
+    assert abs(chi_squared - 161) < 5 * (2 * 161) ** 0.5
 
 
 def test_the_middle_crop_without_flip_is_the_image_and_so_is_no_key():

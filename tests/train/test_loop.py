@@ -107,9 +107,8 @@ def test_the_host_does_not_run_far_ahead_of_the_device(tmp_path, monkeypatch):
     run(
         tmp_path, steps=30, every=30, save_every=30, tick=lambda done: events.append(("done", done))
     )
-    assert events.index(2) < events.index(
-        ("done", 11)
-    )  # step 2 is waited for before step 11 counts as taken
+    # step 2 is waited for before step 11 counts as taken
+    assert events.index(2) < events.index(("done", 11))
 
 
 @pytest.mark.parametrize("every,save_every", [(4, 6), (4, 0), (0, 4), (4, 2)])
@@ -151,14 +150,12 @@ def test_a_signal_sets_the_flag_and_the_usual_handlers_come_back(number):
 
 
 def test_a_second_ctrl_c_is_immediate():
-    found = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell's job in the background ignores Ctrl-C
+    # a shell's job in the background ignores Ctrl-C
+    found = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt), interruption():
-            signal.raise_signal(
-                signal.SIGINT
-            )  # to this thread: two sent to the process can arrive as one
+            # to this thread: two sent to the process can arrive as one
+            signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
     finally:
         signal.signal(signal.SIGINT, found)

@@ -52,9 +52,8 @@ def test_smoothed_cross_entropy_is_that_with_the_smoothed_label(smoothing):
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, -(q * np.log(p)).sum(1), rtol=1e-5)
     np.testing.assert_allclose(pull(jnp.ones(9))[0], p - q, atol=1e-6)
-    least = jnp.log(
-        jnp.array(q + 1e-12)
-    )  # no logits do better than log q, and those only as well as q's entropy
+    # no logits do better than log q, and those only as well as q's entropy
+    least = jnp.log(jnp.array(q + 1e-12))
     entropy = -(q * np.log(q + 1e-12)).sum(1)
     np.testing.assert_allclose(
         smoothed_cross_entropy(least, jnp.array(labels), smoothing), entropy, atol=1e-5

@@ -79,9 +79,8 @@ def test_noam_is_the_papers_formula_with_steps_from_one():
     steps = np.array([1, 2, 100, 3999, 4000, 4001, 100_000])
     expected = 512**-0.5 * np.minimum(steps**-0.5, steps * 4000**-1.5)
     np.testing.assert_allclose([rate(t - 1) for t in steps], expected, rtol=1e-6)
-    np.testing.assert_allclose(
-        rate(jnp.int32(3999)), (512 * 4000) ** -0.5, rtol=1e-6
-    )  # the peak, about 7e-4
+    # the peak, about 7e-4
+    np.testing.assert_allclose(rate(jnp.int32(3999)), (512 * 4000) ** -0.5, rtol=1e-6)
     assert max(rate(t) for t in range(3990, 4010)) == rate(3999)
 
 

@@ -89,9 +89,8 @@ def test_tasks_that_orbax_leaves_behind_are_silent_and_others_are_not(
         " event.wait()"
     )
     scope = {}
-    exec(
-        compile(source, str(folder / "writer.py"), "exec"), scope
-    )  # asyncio tells a task by the file of its coroutine
+    # asyncio tells a task by the file of its coroutine
+    exec(compile(source, str(folder / "writer.py"), "exec"), scope)
     quiet_orbax()
     with Checkpoints(tmp_path):
         loop = asyncio.new_event_loop()

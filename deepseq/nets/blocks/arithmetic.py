@@ -20,9 +20,8 @@ LAYERS_WITHOUT_PARAMETERS = (
     "global_average_pool",
     "local_response_norm",
 )
-_ONE_OF_A_LAYER = re.compile(
-    r"[wb][a-z0-9]?|gamma|beta|gain|bias"
-)  # names of the arrays that together are one layer
+# names of the arrays that together are one layer
+_ONE_OF_A_LAYER = re.compile(r"[wb][a-z0-9]?|gamma|beta|gain|bias")
 _SAME_ARRAY = (
     "broadcast_in_dim",
     "convert_element_type",

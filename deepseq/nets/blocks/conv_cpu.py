@@ -14,10 +14,8 @@ from jax import lax
 
 __all__ = ["forward", "input_gradient", "weight_gradient", "xla"]
 
-_BEFORE_0_11 = jax.__version_info__ < (
-    0,
-    11,
-)  # of Python 3.11: many convolutions on one core, barriers do not stop fusion
+# of Python 3.11: many convolutions on one core, barriers do not stop fusion
+_BEFORE_0_11 = jax.__version_info__ < (0, 11)
 # numbers copied for one block of the crossed weight gradient, 4 MB, so that they stay in cache
 _BLOCK = 2**20
 _IMAGES = 16  # and the most images in it
@@ -130,9 +128,8 @@ def input_gradient(g, w, size, stride, pads):
     )
     (top, _), (left, _) = pads
     short = [max(lo + n - m, 0) for lo, n, m in zip((top, left), size, dx.shape[1:3], strict=True)]
-    dx = jnp.pad(
-        dx, ((0, 0), (0, short[0]), (0, short[1]), (0, 0))
-    )  # pixels that no window reached
+    # pixels that no window reached
+    dx = jnp.pad(dx, ((0, 0), (0, short[0]), (0, short[1]), (0, 0)))
     return dx[:, top : top + size[0], left : left + size[1]]
 
 

@@ -26,14 +26,8 @@ __all__ = [
 ]
 
 Names = tuple[Any, Any]  # of the parameters and of the moments
-BRANCHES = (
-    "branch1",
-    "branch2.0",
-    "branch2.1",
-    "branch3.0",
-    "branch3.1",
-    "branch4.1",
-)  # of an inception
+# of an inception
+BRANCHES = ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -118,9 +118,8 @@ def scan_grid(cell: Cell, params: Any, zero: Any, xs: Array) -> Array:
     skewed = jnp.stack(
         [jnp.pad(xs[r], ((r, rows - 1 - r), *[(0, 0)] * (xs.ndim - 2))) for r in range(rows)], 1
     )
-    begun = jnp.arange(rows + columns - 1)[:, None] >= jnp.arange(
-        rows
-    )  # (d, r), false to the left of the grid
+    # (d, r), false to the left of the grid
+    begun = jnp.arange(rows + columns - 1)[:, None] >= jnp.arange(rows)
 
     outside = jax.tree.map(lambda z: jnp.broadcast_to(z, (rows, *z.shape)), zero)
 

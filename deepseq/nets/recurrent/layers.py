@@ -147,9 +147,8 @@ def divided(layer: Layer, mesh: Mesh | None = None) -> Layer:
                 f"divided: xs of shape {xs.shape} cannot be divided among {over.size} devices along"
                 " its batch"
             )
-        step_mask(
-            lengths, xs.shape[0], xs.shape[1:-1]
-        )  # for its errors: within the parts, lengths are no longer concrete
+        # for its errors: within the parts, lengths are no longer concrete
+        step_mask(lengths, xs.shape[0], xs.shape[1:-1])
         everywhere, sequences, steps = (
             PartitionSpec(),
             PartitionSpec(over.axis_names),

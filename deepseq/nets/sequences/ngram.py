@@ -16,11 +16,8 @@ import numpy as np
 
 __all__ = ["FALLBACK", "discounts", "log_probabilities"]
 
-FALLBACK = (
-    0.5,
-    1.0,
-    1.5,
-)  # discounts of an order with too few n-grams to estimate them from; KenLM's default
+# discounts of an order with too few n-grams to estimate them from; KenLM's default
+FALLBACK = (0.5, 1.0, 1.5)
 
 
 def log_probabilities(
@@ -47,9 +44,8 @@ def log_probabilities(
         )
     symbols, cut = np.concatenate([train, test]), len(train)
     p = np.full(len(test), 1 / vocabulary_size)
-    before = np.zeros(
-        len(symbols), np.int64
-    )  # names the n-gram that ends at each position: at first the empty one
+    # names the n-gram that ends at each position: at first the empty one
+    before = np.zeros(len(symbols), np.int64)
     histories, grams = _longer(before, symbols, vocabulary_size)
     for length in range(1, order + 1):
         if length < order:

@@ -69,9 +69,8 @@ def test_fields_are_where_gradients_are():
         x = pool.average_pool(x, 3, stride=2, padding="CEIL")
         x = conv.conv2d(x, params["b"], groups=2)
         y = conv.conv2d(x, params["c"], dilation=2)
-        return pool.average_pool(
-            x + y, 2, stride=1
-        )  # a maximum would pass the gradient to one tap alone
+        # a maximum would pass the gradient to one tap alone
+        return pool.average_pool(x + y, 2, stride=1)
 
     rows = arithmetic.layers(forward, params, jax.ShapeDtypeStruct((1, 64, 64, 4), np.float32))
     assert [row.name for row in rows] == ["a", "average_pool", "b", "c", "average_pool 2"]

@@ -215,9 +215,8 @@ def test_the_count_does_not_depend_on_the_heads(heads):
 
 
 def test_value_size_is_free():
-    params = A.multi_head_init(
-        jax.random.key(0), 10, 8, key_size=3, value_size=10
-    )  # 8 heads of 10: a map of 80 x 10
+    # 8 heads of 10: a map of 80 x 10
+    params = A.multi_head_init(jax.random.key(0), 10, 8, key_size=3, value_size=10)
     assert params.wo.shape == (8, 10, 10) and params.wq.shape == (10, 8, 3)
     (x,) = normal((B, T, 10))
     assert A.multi_head(params, x).shape == (B, T, 10)

@@ -17,9 +17,8 @@ def draw(shape, seed=0):
     channels = shape[-1]
     x = (3 * rng.standard_normal(shape) + 2).astype(np.float32)
     gamma, beta = (rng.standard_normal(channels).astype(np.float32) for _ in range(2))
-    weights = rng.standard_normal(shape).astype(
-        np.float32
-    )  # of a loss that no symmetry makes trivial
+    # of a loss that no symmetry makes trivial
+    weights = rng.standard_normal(shape).astype(np.float32)
     return x, BatchNorm(gamma, beta), weights
 
 
@@ -124,9 +123,8 @@ def test_no_cancellation_far_from_zero(mean, std):
     true_y, true_mean, true_var = by_numpy(params, x)
     np.testing.assert_allclose(moments.mean, true_mean, rtol=1e-6)
     np.testing.assert_allclose(moments.var, true_var, rtol=1e-4)
-    np.testing.assert_allclose(
-        y, true_y, atol=1e-4
-    )  # not by the rounded mean, which is off by up to 0.003 deviations
+    # not by the rounded mean, which is off by up to 0.003 deviations
+    np.testing.assert_allclose(y, true_y, atol=1e-4)
 
 
 def test_constant_channel():

@@ -53,9 +53,8 @@ def test_layer_norm_is_the_formula():
     low = T.layer_norm(params, x.astype(jnp.bfloat16))
     assert low.dtype == jnp.bfloat16
     close(low.astype(jnp.float32), formula(np.asarray(x.astype(jnp.bfloat16), np.float64)), 0.02)
-    constant = T.layer_norm(
-        params, jnp.full((2, 7), 5.0)
-    )  # no variance: the bias, and gradients that are numbers
+    # no variance: the bias, and gradients that are numbers
+    constant = T.layer_norm(params, jnp.full((2, 7), 5.0))
     close(constant, np.broadcast_to(bias, (2, 7)))
     assert np.isfinite(
         jax.grad(lambda x: T.layer_norm(params, x).sum())(jnp.full((2, 7), 5.0))

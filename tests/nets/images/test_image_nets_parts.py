@@ -26,9 +26,8 @@ def conv(torch, p, x, **how):
 
 def torch_alexnet(torch, p, running, x):
     def normalised(x):
-        return f(torch).local_response_norm(
-            x, 5, alpha=5e-4, beta=0.75, k=2.0
-        )  # torch divides alpha by 5
+        # torch divides alpha by 5
+        return f(torch).local_response_norm(x, 5, alpha=5e-4, beta=0.75, k=2.0)
 
     def pool(x):
         return f(torch).max_pool2d(x, 3, 2)

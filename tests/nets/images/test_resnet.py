@@ -97,9 +97,8 @@ def test_initial_weights_are_he_normal():
     params = resnet.cifar(20, width=64).init(jax.random.key(1))
     w = np.asarray(params.blocks[5].conv2.w)
     assert abs(w.std() / np.sqrt(2 / (9 * 128)) - 1) < 0.01
-    assert (
-        abs(np.mean(w**4) / np.mean(w**2) ** 2 - 3) < 0.05
-    )  # a normal's kurtosis; truncation at two deviations gives 2.5
+    # a normal's kurtosis; truncation at two deviations gives 2.5
+    assert abs(np.mean(w**4) / np.mean(w**2) ** 2 - 3) < 0.05
     assert not np.allclose(w, np.asarray(params.blocks[4].conv2.w))
 
 
@@ -114,9 +113,8 @@ def test_running_moments_of_the_batch_give_the_same_logits():
     jax.tree.map(np.testing.assert_array_equal, returned, moments)
     assert jax.tree.structure(returned) == jax.tree.structure(moments)
     one, _ = apply(x[:1], moments)
-    np.testing.assert_allclose(
-        one, logits[:1], rtol=1e-4, atol=1e-4
-    )  # images do not see each other any more
+    # images do not see each other any more
+    np.testing.assert_allclose(one, logits[:1], rtol=1e-4, atol=1e-4)
 
 
 def test_option_a_pads_with_zero_channels_and_subsamples():

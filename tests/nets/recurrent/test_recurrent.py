@@ -51,9 +51,8 @@ def test_values_equal_the_loop_and_gradients_its_finite_differences(kind, length
     expected = loop(kind, *args, lengths, reverse)
     (_, values), plain = values_and_gradients(unrolled(kind, **options))(*args)
     close(values, expected)
-    close(
-        jax.jit(fast(kind, **options))(*args), expected
-    )  # where no gradient is asked for, another function runs
+    # where no gradient is asked for, another function runs
+    close(jax.jit(fast(kind, **options))(*args), expected)
     for form in (fast(kind, **options), unrolled(kind, **options, chunk=4)):
         (_, values), slopes = values_and_gradients(form)(*args)
         close(values, expected)
@@ -113,9 +112,10 @@ def test_padding_reaches_nothing(kind, form):
     ys, dxs = clean[1], of_clean[2]
     for b, length in enumerate(LENGTHS):
         assert not ys[length:, b].any() and not dxs[length:, b].any()
+    # length 0
     jax.tree.map(
         lambda end, start: np.testing.assert_array_equal(end[1], start[1]), clean[0], carry
-    )  # length 0
+    )
 
 
 @pytest.mark.parametrize("form", (unrolled, fast))
@@ -129,9 +129,8 @@ def test_a_loss_that_is_not_finite_in_the_padding_changes_nothing(kind, form):
 
 
 def test_an_activation_undefined_in_the_padding_changes_nothing():
-    params = R.RNN(
-        jnp.ones((2, 3)), jnp.full((3, 3), -0.1), jnp.zeros(3)
-    )  # sqrt of a negative number where x = 0
+    # sqrt of a negative number where x = 0
+    params = R.RNN(jnp.ones((2, 3)), jnp.full((3, 3), -0.1), jnp.zeros(3))
     xs = 1 + jax.random.uniform(jax.random.key(0), (5, 2, 2))
 
     def loss(params, xs, lengths=None):

@@ -56,9 +56,8 @@ def test_equals_torch(kind, levels, both):
         grads = from_torch(kind, theirs, name, gradient=True)
         close(ours.wx, grads.wx)
         close(ours.wh, grads.wh)
-        close(
-            ours[2], grads[2] if kind == "gru" else grads.b / 2
-        )  # torch's two biases have the same gradient
+        # torch's two biases have the same gradient
+        close(ours[2], grads[2] if kind == "gru" else grads.b / 2)
 
 
 def from_torch(kind, module, name, gradient=False):

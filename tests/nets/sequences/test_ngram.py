@@ -84,9 +84,8 @@ def test_discounts():
     np.testing.assert_allclose(from_numbers(7, 40, 10, 6, 3, 9), [2 / 3, 0.8, 5 / 3], rtol=1e-12)
     np.testing.assert_allclose(from_numbers(0, 40, 10, 6, 0), [2 / 3, 0.8, 1.5])  # no count of 4
     np.testing.assert_allclose(from_numbers(0, 40, 10, 0, 3), [2 / 3, 1, 1.5])
-    np.testing.assert_allclose(
-        from_numbers(0, 40, 10, 60, 3), [2 / 3, 1, 3 - 4 * 2 / 3 / 20]
-    )  # D2 would be -10
+    # D2 would be -10
+    np.testing.assert_allclose(from_numbers(0, 40, 10, 60, 3), [2 / 3, 1, 3 - 4 * 2 / 3 / 20])
     for n in ((0, 0, 0, 0, 0, 94), (5,), (0, 40), (0, 0, 3, 3, 3)):
         np.testing.assert_allclose(from_numbers(*n), ngram.FALLBACK)
 
@@ -147,9 +146,8 @@ def test_the_history_is_the_tests_own():
     train = chain(3, 300, 5, 0.5)
     whole = log_probabilities(train, train[:40], 5, 4)
     np.testing.assert_array_equal(log_probabilities(train, train[:10], 5, 4), whole[:10])  # causal
-    np.testing.assert_array_equal(
-        log_probabilities(train, train[10:40], 5, 4)[3:], whole[13:]
-    )  # three symbols back
+    # three symbols back
+    np.testing.assert_array_equal(log_probabilities(train, train[10:40], 5, 4)[3:], whole[13:])
     assert log_probabilities(train, np.array([], int), 5, 4).shape == (0,)
     assert log_probabilities(train, train[:3].astype(np.uint8), 5, 9).dtype == np.float64
 

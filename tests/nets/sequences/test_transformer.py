@@ -124,9 +124,8 @@ def test_what_is_beyond_a_length_changes_nothing(norm):
     run = jax.jit(jax.value_and_grad(lambda p, source: (logits(net, p, source) ** 2).sum()))
     one, other = run(params, SOURCE), run(params, np.where(beyond, (SOURCE + 3) % V, SOURCE))
     close(one, other)
-    close(
-        logits(net, params)[1:2], logits(net, params, SOURCE[1:2, :2], TOKENS[1:2], None)
-    )  # nor does its being there
+    # nor does its being there
+    close(logits(net, params)[1:2], logits(net, params, SOURCE[1:2, :2], TOKENS[1:2], None))
     close(logits(net, params, lengths=None), logits(net, params, lengths=np.full(B, S)))
 
 
@@ -166,9 +165,8 @@ def test_embeddings_are_shared():
     close(g.embedding, h.embedding + h.source_embedding, 1e-3)
     memory = net.encode(params, SOURCE, lengths=None, key=None)
     moved = params._replace(embedding=params.embedding.at[0].mul(2))
-    only_read = net.teach(
-        moved, memory, TOKENS * 0 + 1, key=None
-    )  # row 0 as a class, never as a token
+    # row 0 as a class, never as a token
+    only_read = net.teach(moved, memory, TOKENS * 0 + 1, key=None)
     close(only_read[..., 0], 2 * net.teach(params, memory, TOKENS * 0 + 1, key=None)[..., 0])
 
 
