@@ -144,12 +144,21 @@ def public(path):
         yield from (name for name in names if not name.startswith("_"))
 
 
-@pytest.mark.parametrize("folder", ["deepseq/data", "deepseq/train"])
+@pytest.mark.parametrize(
+    "folder", [f"deepseq/{part}" for part in ("data", "train", "lab", "bridge")]
+)
 def test_all_names_what_is_public(folder):
     for path in sorted((ROOT / folder).glob("[!_]*.py")):
         module = importlib.import_module(f"{folder.replace('/', '.')}.{path.stem}")
-        exported = getattr(module, "__all__", None)
-        assert exported is None or exported == sorted(set(public(path))), path
+        assert module.__all__ == sorted(set(public(path))), path
+
+
+@pytest.mark.parametrize("folder", [folder for folder in MAY_IMPORT if "/nets/" in folder])
+def test_all_of_a_net_is_there(folder):
+    for path in sorted((ROOT / folder).glob("[!_]*.py")):
+        module = importlib.import_module(f"{folder.replace('/', '.')}.{path.stem}")
+        assert module.__all__ == sorted(set(module.__all__)), path
+        assert all(hasattr(module, name) for name in module.__all__), path
 
 
 def test_no_file_is_long():

@@ -14,6 +14,18 @@ from jax import Array
 
 from deepseq.bridge.variables import STARTED, names, nested, unnested
 
+__all__ = [
+    "Pair",
+    "Stats",
+    "as_pair",
+    "call",
+    "check_dropout",
+    "drops",
+    "initial_stats",
+    "main_function",
+    "takes",
+]
+
 Stats = Mapping[str, Any]  # batch_stats, {} where there are none
 
 
@@ -69,7 +81,7 @@ def call(
       key: of the dropout; None drops nothing.
       momentum: m of the running moments.
     """
-    kwargs = absences(function) | kwargs
+    kwargs = _absences(function) | kwargs
     if takes(function, "key"):
         kwargs["key"] = key
     if not takes(function, "running"):
@@ -112,7 +124,7 @@ def drops(function: Callable, params: Any, args: tuple) -> bool:
         lambda a: jax.ShapeDtypeStruct(jnp.shape(a), jnp.result_type(a)), (params, *args)
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
-    trace = jax.make_jaxpr(function)(*shapes, **absences(function) | {"key": key}).jaxpr
+    trace = jax.make_jaxpr(function)(*shapes, **_absences(function) | {"key": key}).jaxpr
     return _needed(trace, [True] * len(trace.outvars))[-1]
 
 
@@ -121,7 +133,7 @@ def takes(function: Callable, keyword: str) -> bool:
     return keyword in inspect.signature(function).parameters
 
 
-def absences(function: Callable) -> dict[str, None]:
+def _absences(function: Callable) -> dict[str, None]:
     """None for each required keyword: no carry, no lengths, no running moments, no key."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: None for p in parameters if p.kind == p.KEYWORD_ONLY and p.default is p.empty}
@@ -138,7 +150,7 @@ def _averaged(stats: Stats, moments: Any, momentum: float) -> dict[str, Any]:
 
 def _moment_shapes(function: Callable, params: Any, args: tuple) -> Any:
     """Of one batch; traced once for inputs of one shape."""
-    return jax.eval_shape(function, params, *args, **absences(function))[1]
+    return jax.eval_shape(function, params, *args, **_absences(function))[1]
 
 
 def _needed(trace: Any, outputs: list[bool]) -> list[bool]:

@@ -10,7 +10,7 @@ from jax import Array
 from deepseq.bridge import calls
 from deepseq.bridge.variables import STARTED, nested, unnested
 
-__all__ = ["as_linen"]
+__all__ = ["Net", "Seq2Seq", "as_linen"]
 
 
 def as_linen(

@@ -15,6 +15,8 @@ from ml_collections import FrozenConfigDict
 from deepseq.lab.config_files import check, flatten, load
 from deepseq.lab.errors import UsageError, nearest, one_line
 
+__all__ = ["Command", "HELP", "KINDS", "USAGE", "options", "parse"]
+
 USAGE = (
     "python -m experiments.run --config=configs/<name>.py[:tier] [--config.key=value ...]"
     " [--workdir=DIR]"
@@ -27,7 +29,7 @@ HELP = f"""Runs a study, or continues it, and writes its verdicts, figures and r
   --workdir      where everything is written; default runs/<name>-<tier>[-<hash of overrides>]
   --report_only  rebuild result.json, the figures and the report from the log, without training
 """
-SEE = "; --help lists them all"
+_SEE = "; --help lists them all"
 KINDS = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: ("a text", "texts")}
 
 
@@ -159,14 +161,14 @@ def _unknown(name: str, keys: Sequence[str], known: Sequence[str]) -> str:
     if bare in keys:
         return f"--{name}: {bare} is not true or false; write --{bare}=value"
     if not bare.startswith("config."):
-        return f"unknown flag --{name}{nearest(bare, [*keys, *known], prefix='--') or SEE}"
+        return f"unknown flag --{name}{nearest(bare, [*keys, *known], prefix='--') or _SEE}"
     names = [key.removeprefix("config.") for key in keys]
     path = bare.removeprefix("config.")
     moved = [
         key for key in names if key.split(".")[-1] == path.split(".")[-1]
     ]  # the right name in the wrong group
     near = nearest(path, moved, 0.0, "--config.") or nearest(path, names, prefix="--config.")
-    return f"unknown config key --{name}{near or SEE}"
+    return f"unknown config key --{name}{near or _SEE}"
 
 
 def _value(flag: str, text: str, example: Any) -> Any:

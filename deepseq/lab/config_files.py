@@ -11,7 +11,9 @@ from ml_collections import ConfigDict
 
 from deepseq.lab.errors import UsageError, nearest, one_line
 
-NEED = {"name": str, "tier": str, "seeds": tuple}
+__all__ = ["check", "flatten", "load"]
+
+_NEED = {"name": str, "tier": str, "seeds": tuple}
 
 
 def load(path: Path, tier: str = "") -> tuple[ConfigDict, types.ModuleType]:
@@ -76,7 +78,7 @@ def flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
 
 def check(config: ConfigDict, path: Path | str) -> None:
     """What every config carries: the study's name, the tier and the seeds."""
-    for key, kind in NEED.items():
+    for key, kind in _NEED.items():
         if not isinstance(config.get(key), kind):
             raise UsageError(f"{path}: get_config must set config.{key} to a {kind.__name__}")
     if (

@@ -9,6 +9,8 @@ from typing import Any
 
 from deepseq.lab.errors import UsageError, one_line
 
+__all__ = ["commit", "describe"]
+
 
 def describe() -> dict[str, Any]:
     """The environment of this process, as result.json records it; the first call starts JAX.

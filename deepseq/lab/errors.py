@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+__all__ = ["UsageError", "nearest", "one_line"]
+
 
 class UsageError(Exception):
     """A command, config or directory that cannot be used; the message is one line that names it and

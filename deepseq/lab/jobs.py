@@ -16,6 +16,8 @@ from deepseq.lab.workdir import LOG
 from deepseq.train import log, loop
 from deepseq.train.checkpoints import Checkpoints
 
+__all__ = ["Job", "Record", "Session", "carries", "checkpoint_path", "finished", "run"]
+
 Record = Mapping[str, Any]
 
 

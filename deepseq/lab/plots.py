@@ -7,6 +7,27 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+__all__ = [
+    "BLACK",
+    "BLUE",
+    "COLOURS",
+    "Drawing",
+    "Ends",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PINK",
+    "RED",
+    "SKY",
+    "band",
+    "dots",
+    "label_ends",
+    "note",
+    "over",
+    "panels",
+    "tidy",
+]
+
 # told apart by every kind of colour vision (Okabe and Ito 2008)
 BLUE, RED, GREEN, ORANGE, SKY, PINK = COLOURS = (
     "#0072B2",

@@ -17,7 +17,9 @@ from deepseq.train.allocator import keep_freed_memory
 from deepseq.train.checkpoints import quiet_orbax
 from deepseq.train.loop import Interrupted
 
-WAIT = 0.2  # seconds between looks at whether to stop
+__all__ = ["results"]
+
+_WAIT = 0.2  # seconds between looks at whether to stop
 
 
 def results(
@@ -64,7 +66,7 @@ def _result(future: Future, stopping: Callable[[], bool]) -> Any:
     while not future.done():
         if stopping():
             raise Interrupted(0, {})
-        time.sleep(WAIT)
+        time.sleep(_WAIT)
     return future.result()
 
 

@@ -15,8 +15,10 @@ from rich.table import Table
 
 from deepseq.lab import report
 
+__all__ = ["Tick", "bar", "verdicts"]
+
 Tick = Callable[[float, str], None]
-COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
+_COLOURS = {"holds": "green", "refuted": "red", "undecided": "yellow"}
 
 
 @contextlib.contextmanager
@@ -58,7 +60,7 @@ def verdicts(result: Mapping[str, Any], figures: Mapping[str, Path], html: Path)
         table.add_column(heading, no_wrap=heading in ("", "verdict"))
     for claim in result["claims"]:
         interval = "" if claim["interval"] is None else report.interval(claim["interval"])
-        verdict = f"[{COLOURS.get(claim['verdict'], 'default')}]{claim['verdict']}[/]"
+        verdict = f"[{_COLOURS.get(claim['verdict'], 'default')}]{claim['verdict']}[/]"
         table.add_row(
             escape(claim["id"]),
             escape(claim["claim"]),

@@ -7,6 +7,8 @@ import numpy as np
 
 from deepseq.lab.jobs import carries
 
+__all__ = ["Record", "Records"]
+
 Record = Mapping[str, Any]
 
 

@@ -16,10 +16,24 @@ import jinja2
 from deepseq.lab import workdir
 from deepseq.lab.verdicts import HOLDS, REFUTED, UNDECIDED
 
+__all__ = [
+    "LABELS",
+    "LARGEST_SVG",
+    "answer",
+    "command",
+    "data_uri",
+    "duration",
+    "interval",
+    "number",
+    "render",
+    "verdict_markdown",
+    "write",
+]
+
 # bytes; of a larger drawing the PNG beside it is taken, so that the report stays small
 LARGEST_SVG = 350_000
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-MINUS, THIN = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_MINUS, _THIN = "\N{MINUS SIGN}", "\N{NARROW NO-BREAK SPACE}"
 LABELS = {"jax": "JAX", "jaxlib": "jaxlib", "numpy": "NumPy"}
 
 
@@ -148,14 +162,14 @@ def number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "none" if value is None else str(value)
     if not math.isfinite(value):
-        return "not a number" if math.isnan(value) else "∞" if value > 0 else MINUS + "∞"
+        return "not a number" if math.isnan(value) else "∞" if value > 0 else _MINUS + "∞"
     if value == 0 or isinstance(value, int) or (value.is_integer() and 1000 <= abs(value) < 1e9):
         return _grouped(f"{int(value):d}")
     mantissa, exponent = f"{value:.2e}".split("e")
     if -3 <= int(exponent) < 5:
         return _grouped(f"{float(f'{value:.3g}'):.{max(0, 2 - int(exponent))}f}")
-    return f"{mantissa}{THIN}×{THIN}10{str(int(exponent)).translate(SUPERSCRIPTS)}".replace(
-        "-", MINUS
+    return f"{mantissa}{_THIN}×{_THIN}10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace(
+        "-", _MINUS
     )
 
 
@@ -218,8 +232,8 @@ def _leaves(config: Mapping, prefix: str = "") -> dict[str, object]:
 def _grouped(digits: str) -> str:
     """Thousands apart by a thin space from five digits on, and a true minus sign."""
     sign, (whole, _, fraction) = digits[:1] == "-", digits.lstrip("-").partition(".")
-    whole = f"{int(whole):,}".replace(",", THIN) if len(whole) > 4 else whole
-    return MINUS * sign + whole + ("." + fraction if fraction else "")
+    whole = f"{int(whole):,}".replace(",", _THIN) if len(whole) > 4 else whole
+    return _MINUS * sign + whole + ("." + fraction if fraction else "")
 
 
 def _listed(value: object) -> str:

@@ -13,6 +13,26 @@ from ml_collections import ConfigDict
 
 from deepseq.lab.errors import UsageError, nearest
 
+__all__ = [
+    "Rule",
+    "Rules",
+    "above",
+    "at_least",
+    "between",
+    "check",
+    "choose",
+    "distinct",
+    "divides",
+    "get",
+    "increasing",
+    "less",
+    "multiple",
+    "one_of",
+    "rate",
+    "share",
+    "that",
+]
+
 
 class Rule(NamedTuple):
     """Something that the value of a config key must be."""

@@ -7,6 +7,27 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit  # scipy.stats takes a second and a half to import
 
+__all__ = [
+    "About",
+    "Above",
+    "Below",
+    "Claim",
+    "Criterion",
+    "HOLDS",
+    "Interval",
+    "Measured",
+    "REFUTED",
+    "UNDECIDED",
+    "VERDICTS",
+    "Within",
+    "compare",
+    "deviations",
+    "exact",
+    "judge",
+    "mean_interval",
+    "over_seeds",
+]
+
 HOLDS, REFUTED, UNDECIDED = VERDICTS = ("holds", "refuted", "undecided")
 Interval = tuple[float, float]
 Measured = Mapping[str, float | np.ndarray]

@@ -24,7 +24,22 @@ from deepseq.data.source import DISK_FULL
 from deepseq.lab.errors import UsageError
 from deepseq.train import log
 
-LOCK, RUNNING, LOG = ".lock", ".session.json", "metrics.jsonl"
+__all__ = [
+    "LOCK",
+    "LOG",
+    "begin_session",
+    "claimed",
+    "default_path",
+    "end_session",
+    "plain",
+    "read_log",
+    "sessions",
+    "settle_session",
+    "write",
+    "write_json",
+]
+
+LOCK, _RUNNING, LOG = ".lock", ".session.json", "metrics.jsonl"
 
 
 def default_path(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Path:
@@ -55,7 +70,7 @@ def claimed(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
         try:
             yield path
         except Exception as error:
-            ours = {"config.json", RUNNING, LOCK}
+            ours = {"config.json", _RUNNING, LOCK}
             if new and not isinstance(error, OSError) and ours.issuperset(os.listdir(path)):
                 for name in os.listdir(path):
                     (path / name).unlink()
@@ -77,7 +92,9 @@ def begin_session(path: Path, environment: Mapping[str, Any]) -> None:
     """
     settle_session(path)
     stamp = _stamp(path)
-    write_json(path / RUNNING, {"started": time.time(), "stamp": stamp, "environment": environment})
+    write_json(
+        path / _RUNNING, {"started": time.time(), "stamp": stamp, "environment": environment}
+    )
 
 
 def end_session(path: Path, seconds: float) -> None:
@@ -92,7 +109,7 @@ def end_session(path: Path, seconds: float) -> None:
             path / "sessions.jsonl",
             {"environment": note["environment"], "seconds": round(seconds, 3)},
         )
-    (path / RUNNING).unlink()
+    (path / _RUNNING).unlink()
 
 
 def settle_session(path: Path) -> None:
@@ -223,7 +240,7 @@ def _stamp(path: Path) -> list[int] | None:
 
 def _session(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((path / RUNNING).read_bytes())
+        return json.loads((path / _RUNNING).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
 

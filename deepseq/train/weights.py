@@ -20,6 +20,8 @@ import safetensors
 import safetensors.numpy
 from flax import serialization
 
+__all__ = ["COUNTERS", "ENDINGS", "Name", "load", "own_names", "save"]
+
 ENDINGS = (".safetensors", ".msgpack", ".npz")
 COUNTERS = ".num_batches_tracked"  # of torch's batch norm, without a use here
 
