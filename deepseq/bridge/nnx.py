@@ -10,7 +10,7 @@ from jax import Array
 from deepseq.bridge import calls
 from deepseq.bridge.variables import nested, unnested
 
-__all__ = ["as_nnx"]
+__all__ = ["Net", "Seq2Seq", "as_nnx"]
 
 
 def as_nnx(
