@@ -130,9 +130,8 @@ def decoded(rounds: int, sentences: int = 200, steps: int = 30, beam: int = 4) -
         return lambda: jax.block_until_ready(found(params, source))
 
     cases = {"cache": search(net), "again": search(without_cache(net))}
-    if (
-        not (np.asarray(cases["cache"]()) == np.asarray(cases["again"]())).mean() > 0.99
-    ):  # ties may fall differently
+    # ties may fall differently
+    if not (np.asarray(cases["cache"]()) == np.asarray(cases["again"]())).mean() > 0.99:
         raise SystemExit("the two searches disagree")
     times = timing.interleave(cases, max(1, rounds // 3), repeats=1)
     ratio = timing.ratios(times, "cache")["again"][1]

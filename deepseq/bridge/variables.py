@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["from_variables", "to_variables"]
+__all__ = ["ALONE", "STARTED", "from_variables", "names", "nested", "to_variables", "unnested"]
 
 STARTED = "started"  # in batch_stats: 1 once a batch is averaged, 0 before
 ALONE = "value"  # the name of a tree that is one array

@@ -47,9 +47,8 @@ def commit(root: Path) -> str | None:
         _git(root, "rev-parse", "--show-toplevel"),
         _git(root, "rev-parse", "--verify", "HEAD"),
     )
-    if (
-        not head or Path(top or "").resolve() != root
-    ):  # an installed copy may lie inside somebody else's tree
+    # an installed copy may lie inside somebody else's tree
+    if not head or Path(top or "").resolve() != root:
         return None
     return head + ("+changes" if _git(root, "status", "--porcelain") else "")
 

@@ -23,9 +23,8 @@ def keep_freed_memory() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None)
-    if not hasattr(
-        libc, "gnu_get_libc_version"
-    ):  # musl has mallopt's name too, but not its meaning
+    # musl has mallopt's name too, but not its meaning
+    if not hasattr(libc, "gnu_get_libc_version"):
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_ARENA_MAX, 1))
     return all(

@@ -97,9 +97,8 @@ class Checkpoints:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             if jax.process_index() == 0:
-                for torn in self._directory.glob(
-                    f"*{_UNFINISHED}"
-                ):  # now; orbax would do it in the background
+                # now; orbax would do it in the background
+                for torn in self._directory.glob(f"*{_UNFINISHED}"):
                     shutil.rmtree(torn, ignore_errors=True)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
         except OSError as error:

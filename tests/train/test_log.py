@@ -55,11 +55,8 @@ def test_arrays_become_lists_and_keep_every_bit(tmp_path):
 def test_a_torn_last_line_is_not_read_and_is_gone_with_the_next_write(tmp_path):
     path = tmp_path / "metrics.jsonl"
     log.write(path, {"step": 1})
-    for torn in (
-        b'{"st',
-        b"{",
-        b'{"step": 2}',
-    ):  # without its newline even a whole object may be the front of another
+    # without its newline even a whole object may be the front of another
+    for torn in (b'{"st', b"{", b'{"step": 2}'):
         path.write_bytes(b'{"step": 1}\n' + torn)
         assert log.read(path) == [{"step": 1}]
         log.write(path, {"step": 3})

@@ -50,9 +50,8 @@ def probe(probes: Probes | None, name: Hashable, h: Array) -> Array:
     """
     if probes is None:
         return h
-    if (
-        name not in probes
-    ):  # the first, abstract pass of look: take down which activations there are
+    if name not in probes:
+        # the first, abstract pass of look: take down which activations there are
         shape = jax.ShapeDtypeStruct(h.shape, h.dtype)
         probes[name] = Seen(shape, shape)
         return h
