@@ -1,31 +1,37 @@
-"""The degradation study: what it measures, how it judges, and the smoke tier as a user types it."""
+"""The degradation study: what it measures, how it judges and draws, the configs that it refuses."""
 
+import functools
 import json
-import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.colors import same_color
+from ml_collections import ConfigDict
 
-from configs.degradation import get_config
+from configs.degradation import TIERS, get_config
+from deepseq.data.source import DataError
+from deepseq.lab import jobs
+from deepseq.lab.errors import UsageError
+from deepseq.lab.jobs import Session
 from deepseq.nets.images import resnet
-from deepseq.train.loop import Interrupted
+from deepseq.train import log
+from deepseq.train.loop import Diverged, Interrupted
 from experiments import degradation
-from experiments.degradation import measures
-from experiments.degradation.figures import draw
-from experiments.degradation.summary import summarize
-from experiments.run import main
+from experiments.degradation import check, draw, measures, plan, summarize, training
+from experiments.run import QUICK_COMPILE, main
 
-ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "degradation"
+COMMAND = "--config=configs/degradation.py"
+NETS = ["plain-20", "plain-56", "resnet-20", "resnet-56"]
+SMOKE = get_config("smoke")
 
 
 @pytest.fixture(scope="module")
-def net_and_batch():
+def net_and_batch(compiled_quickly):
     net = resnet.cifar(14, width=4, in_channels=1)
     params = jax.jit(net.init)(jax.random.key(0))
     rng = np.random.default_rng(0)
@@ -34,350 +40,184 @@ def net_and_batch():
     return net, params, images, jnp.arange(16) % 10
 
 
-def test_a_deepened_plain_net_computes_the_same():
-    shallow, deep = (resnet.cifar(depth, residual=False, width=4) for depth in (8, 20))
-    params = shallow.init(jax.random.key(0))
-    x = jax.random.normal(jax.random.key(1), (5, 9, 9, 3))
-    _, running = jax.jit(lambda x: shallow.apply(params, x, running=None, key=None))(x)
-    params_20, running_20 = measures.deepen(params, running, 3)
-    assert jax.tree.structure(params_20) == jax.tree.structure(
-        jax.eval_shape(deep.init, jax.random.key(0))
-    )
-    logits, deeper = (
-        jax.jit(lambda p, r, x: deep.apply(p, x, running=r, key=None)[0])(p, r, x)
-        for p, r in ((params, running), (params_20, running_20))
-    )
-    np.testing.assert_allclose(deeper, logits, rtol=1e-6, atol=1e-6)
+def by_hand(params, images, labels, normalise):
+    """Responses y_l, block outputs x_b and |dL/dy_l| of ResNet-14, written out: each y_l has a
+    nudge of zeros added, and the gradient is the nudge's.
+    """
+
+    def layer(p, x, nudge, stride=1):
+        shape = ("NHWC", "HWIO", "NHWC")
+        y = jax.lax.conv_general_dilated(
+            x, p.w, (stride, stride), ((1, 1), (1, 1)), dimension_numbers=shape
+        )
+        return p.bn.gamma * normalise(y) + p.bn.beta + nudge
+
+    def loss(nudges):
+        ys = [layer(params.stem, images, nudges[0])]
+        xs = [jax.nn.relu(ys[0])]
+        for b, block in enumerate(params.blocks):
+            stride = 2 if b in (2, 4) else 1
+            ys.append(layer(block.conv1, xs[-1], nudges[len(ys)], stride))
+            ys.append(layer(block.conv2, jax.nn.relu(ys[-1]), nudges[len(ys)]))
+            short = xs[-1][:, ::stride, ::stride]
+            wider = ys[-1].shape[-1] - short.shape[-1]
+            xs.append(jax.nn.relu(ys[-1] + jnp.pad(short, ((0, 0),) * 3 + ((0, wider),))))
+        logits = xs[-1].mean((1, 2)) @ params.head.w + params.head.b
+        return -jax.nn.log_softmax(logits)[jnp.arange(16), labels].mean(), (ys, xs)
+
+    shapes = jax.eval_shape(loss, [0.0] * 13)[1][0]
+    zeros = [jnp.zeros(shape.shape) for shape in shapes]
+    gradients, (ys, xs) = jax.jit(jax.grad(loss, has_aux=True))(zeros)
+    return [np.asarray(y) for y in ys], xs, [np.linalg.norm(g) for g in gradients]
+
+
+def by_batch(y):
+    axes = (0, 1, 2)
+    return (y - y.mean(axes)) / jnp.sqrt(y.var(axes) + 1e-5)
+
+
+def test_inside_of_a_net_is_what_a_written_out_net_has(net_and_batch):
+    net, params, images, labels = net_and_batch
+    inside = jax.jit(lambda p: measures.inside(net, p, images, labels))(params)
+    chex.assert_shape([inside["gradient_norm"], inside["response_std"]], (13,))
+    chex.assert_shape(inside["branch_ratio"], (6,))
+    ys, xs, norms = by_hand(params, images, labels, by_batch)
+    np.testing.assert_allclose(inside["gradient_norm"], norms, rtol=1e-3)
+    np.testing.assert_allclose(inside["response_std"], [y.std() for y in ys], rtol=1e-3)
+    squares = [
+        np.square(f).mean() / np.square(x).mean() for f, x in zip(ys[2::2], xs, strict=False)
+    ]
+    np.testing.assert_allclose(inside["branch_ratio"], np.sqrt(squares), rtol=1e-3)
 
 
 def test_identities_of_the_block(net_and_batch):
     net, params, images, labels = net_and_batch
-    found = jax.jit(lambda p: measures.identities(net, p, images, labels))(params)
+    relative = jax.jit(lambda p: measures.identities(net, p, images, labels))(params)
     assert measures.silenced(net, params, images, labels) == 0
-    assert found["preactivation"] < 1e-6
-    assert found["after_relu"] > 0.01
+    assert relative["preactivation"] < 1e-6
+    ys, xs, _ = by_hand(params, images, labels, by_batch)
+    error = np.linalg.norm(xs[2] - (xs[0] + ys[2] + ys[4])) / np.linalg.norm(xs[2])
+    np.testing.assert_allclose(relative["after_relu"], error, rtol=1e-3)
+    assert error > 0.01
 
 
-def test_what_is_seen_inside(net_and_batch):
+def test_gradients_without_bn_are_those_of_a_net_that_has_none(net_and_batch):
     net, params, images, labels = net_and_batch
-    found = jax.jit(lambda p: measures.inside(net, p, images, labels))(params)
-    assert found["gradient_norm"].shape == found["response_std"].shape == (13,) and found[
-        "branch_ratio"
-    ].shape == (6,)
-    # a batch norm's output has the moments that gamma and beta give it
-    gamma, beta = params.stem.bn
-    np.testing.assert_allclose(
-        found["response_std"][0], np.sqrt(np.mean(gamma**2) + np.var(beta)), rtol=1e-3
-    )
-
-    # with the last block's F scaled down tenfold, so is its branch ratio, and no other of the
-    # blocks before it
-    last = params.blocks[-1]
-    bn = jax.tree.map(lambda p: p / 10, last.conv2.bn)
-    weaker = params._replace(
-        blocks=(*params.blocks[:-1], last._replace(conv2=last.conv2._replace(bn=bn)))
-    )
-    after = jax.jit(lambda p: measures.inside(net, p, images, labels))(weaker)
-    np.testing.assert_allclose(after["branch_ratio"][-1], found["branch_ratio"][-1] / 10, rtol=1e-4)
-    np.testing.assert_allclose(after["branch_ratio"][:-1], found["branch_ratio"][:-1], rtol=1e-4)
-
-
-def test_gradients_without_bn_differ_from_those_with(net_and_batch):
-    net, params, images, labels = net_and_batch
-    running = jax.eval_shape(lambda: net.apply(params, images, running=None, key=None))[1]
-    running = jax.tree.map(
-        lambda m: jnp.full(m.shape, 7.0), running
-    )  # replaced, so its values do not matter
+    moments = jax.eval_shape(lambda: net.apply(params, images, running=None, key=None))[1]
+    # replaced, so its values do not matter
+    running = jax.tree.map(lambda m: jnp.full(m.shape, 7.0), moments)
     without = jax.jit(lambda: measures.gradients_without_bn(net, params, running, images, labels))()
-    assert without.shape == (13,) and bool(jnp.isfinite(without).all())
-    assert not np.allclose(
-        without, measures.inside(net, params, images, labels)["gradient_norm"], rtol=0.1
+    chex.assert_shape(without, (13,))
+    norms = by_hand(params, images, labels, lambda y: y)[2]
+    np.testing.assert_allclose(without, norms, rtol=1e-3)
+    assert not np.allclose(norms, by_hand(params, images, labels, by_batch)[2], rtol=0.1)
+
+
+@pytest.mark.usefixtures("compiled_quickly")
+def test_a_deepened_plain_net_computes_the_same():
+    shallow, deep = (resnet.cifar(depth, residual=False, width=4) for depth in (8, 20))
+    params = jax.jit(shallow.init)(jax.random.key(0))
+    x = jax.random.normal(jax.random.key(1), (5, 9, 9, 3))
+    running = jax.jit(lambda x: shallow.apply(params, x, running=None, key=None))(x)[1]
+    deepened = measures.deepen(params, running, 3)
+    chex.assert_trees_all_equal_shapes_and_dtypes(
+        deepened[0], jax.eval_shape(deep.init, jax.random.key(0))
     )
-
-
-def records(config, train_error):
-    """A log as the study writes it, from made-up final training errors by net."""
-    rng = np.random.default_rng(0)
-    for seed in config.seeds:
-        for kind in ("plain", "resnet"):
-            for depth in (config.net.shallow, config.net.deep):
-                tag = {"net": f"{kind}-{depth}", "seed": seed}
-                error = train_error[tag["net"]] + 0.01 * rng.random()
-                look = {
-                    "gradient_norm": np.linspace(2, 1, depth - 1).tolist(),
-                    "response_std": [1 / depth] * (depth - 1),
-                    "branch_ratio": [1.0] * (depth // 2 - 1),
-                }
-                yield (
-                    tag
-                    | {"step": 0, "inside": look}
-                    | ({"without_bn": [1e-6] * (depth - 1)} if kind == "plain" else {})
-                )
-                for step in (4, 8):
-                    later = look | {
-                        "branch_ratio": [1 / step + 0.01 * rng.random()] * (depth // 2 - 1)
-                    }
-                    yield tag | {
-                        "step": step,
-                        "loss": 8 * error / step,
-                        "error": error,
-                        "inside": later,
-                        "test": {"loss": 2 * error, "error": error + 0.02},
-                    }
-                end = {"train": {"loss": 2 * error, "error": error}, "parameters": 100 * depth}
-                end |= (
-                    {"identities": {"silent": 0.0, "after_relu": 0.3, "preactivation": 1e-8}}
-                    if kind == "resnet"
-                    else {}
-                )
-                end |= (
-                    {"deepened": {"loss": 2 * error, "error": error}}
-                    if tag["net"].endswith(str(config.net.shallow))
-                    else {}
-                )
-                yield tag | {"step": 8, "final": True} | end
-
-
-DEGRADED = {"plain-20": 0.05, "plain-56": 0.6, "resnet-20": 0.04, "resnet-56": 0.03}
-
-
-def test_verdicts_when_the_plain_net_degrades():
-    config = get_config("laptop")
-    summary = summarize(config, list(records(config, DEGRADED)))
-    verdicts = {claim["id"]: claim["verdict"] for claim in summary["claims"]}
-    assert verdicts == {
-        "C-R1a": "holds",
-        "C-R1b": "holds",
-        "C-R2": "refuted",
-        "C-R3": "refuted",
-        "C-R4": "holds",
-        "C-R6": "holds",
-        "C-R7": "holds",
-        "C-R8": "refuted",
-        "C-R11 time": "holds",
-        "C-R11 depth": "holds",
-        "C-R12": "holds",
-    }
-    first = summary["claims"][0]
-    assert (
-        53 < first["measured"]["difference"] < 57 and first["interval"][0] > 50 and first["n"] == 3
+    logits, deeper = (
+        jax.jit(lambda p, r, net=net: net.apply(p, x, running=r, key=None)[0])(*trees)
+        for net, trees in ((shallow, (params, running)), (deep, deepened))
     )
-    assert summary["metrics"]["plain-56"]["train_error_percent"]["mean"] == pytest.approx(
-        60.5, abs=0.5
-    )
-    json.dumps(summary, allow_nan=False)
-
-
-def test_verdicts_when_depth_helps():
-    config = get_config("laptop")
-    summary = summarize(
-        config, list(records(config, DEGRADED | {"plain-20": 0.6, "plain-56": 0.05}))
-    )
-    verdicts = {claim["id"]: claim["verdict"] for claim in summary["claims"]}
-    assert verdicts["C-R1a"] == verdicts["C-R1b"] == "refuted" and verdicts["C-R3"] == "holds"
-
-
-def test_one_seed_decides_nothing_but_algebra():
-    config = get_config("laptop")
-    config.seeds = (0,)
-    verdicts = {
-        claim["id"]: claim["verdict"]
-        for claim in summarize(config, list(records(config, DEGRADED)))["claims"]
-    }
-    assert {name for name, verdict in verdicts.items() if verdict != "undecided"} == {
-        "C-R4",
-        "C-R6",
-        "C-R8",
-        "C-R12",
-    }
-
-
-def test_unfinished_seeds_are_left_out():
-    config = get_config("laptop")
-    log = list(records(config, DEGRADED))
-    summary = summarize(config, log[:-1])
-    assert summary["claims"][0]["n"] == 2
-    assert summarize(config, [])["claims"] == []
-    assert set(draw(config, log[:-1], summary)) == {"figure", "inside"}
-
-
-def test_paper_numbers_stand_beside_the_same_data_only():
-    rows = {tier: summarize(get_config(tier), [])["comparison"] for tier in ("laptop", "paper")}
-    assert [row["paper"] for row in rows["laptop"]] == [None] * 4
-    assert [row["paper"] for row in rows["paper"]] == [None, None, 8.75, 6.97]
-
-
-def test_deviations_follow_the_config():
-    config = get_config("paper")
-    reasons = [row["here"] for row in summarize(config, [])["deviations"]]
-    assert not any("digits" in text or "iterations at a rate" in text for text in reasons)
-    assert any("digits" in row["here"] for row in summarize(get_config("laptop"), [])["deviations"])
-    config.train.steps = 500
-    assert any(
-        text.startswith("500 iterations") and "250 and 375" in text
-        for text in (row["here"] for row in summarize(config, [])["deviations"])
-    )
-
-
-def command(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.run", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ,
-    )
+    np.testing.assert_allclose(deeper, logits, rtol=1e-6, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("smoke") / "run"
-    began = time.monotonic()
-    done = command("--config=configs/degradation.py:smoke", f"--workdir={directory}")
-    return directory, done, time.monotonic() - began
+def smoke(tmp_path_factory, compiled_quickly):
+    """The log of the smoke tier; a step that was traced once for each seed would stop it."""
+
+    def traced_once(*arguments, **more):
+        return chex.assert_max_traces(training_step(*arguments, **more), n=1)
+
+    path, training_step = tmp_path_factory.mktemp("smoke"), training.train_step
+    chex.clear_trace_counter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_step", traced_once)
+        jobs.run(plan(SMOKE, path), path)
+    return log.read(path / "metrics.jsonl")
 
 
-def test_smoke_tier_through_the_command(smoke):
-    directory, done, seconds = smoke
-    assert done.returncode == 0, done.stderr
-    files = (
-        "config.json metrics.jsonl result.json figure.png figure.svg inside.png inside.svg"
-        " report.html checkpoints"
-    )
-    assert set(files.split()) <= {path.name for path in directory.iterdir()}
-    result = json.loads((directory / "result.json").read_text())
-    assert result["seeds"] == [0, 1] and len(result["claims"]) == 11
-    exact = {
-        claim["id"]: claim["verdict"] for claim in result["claims"] if claim["interval"] is None
+def test_what_a_training_records(smoke):
+    """A look before the first step, points on the way, and at the end what the claims rest on."""
+    for kind in ("plain-8", "plain-14", "resnet-8"):
+        points = [r for r in smoke if r["net"] == kind and r["seed"] == 1]
+        end = points.pop()
+        assert [p["step"] for p in points] == [0, 4, 8, 12, 16, 20, 24] and end["final"]
+        assert [p["step"] for p in points if "inside" in p] == [0, 12, 24]
+        assert [p["step"] for p in points if "test" in p] == [4, 8, 12, 16, 20, 24]
+        assert ("without_bn" in points[0]) == kind.startswith("plain")
+        assert ("identities" in end) == kind.startswith("resnet")
+        assert ("deepened" in end) == (kind == "plain-8")
+        assert "validation" not in points[-1]
+
+
+def test_what_holds_by_construction_holds_in_trained_nets(smoke):
+    rows = summarize(SMOKE, smoke)["claims"]
+    assert {row["id"]: row["verdict"] for row in rows if row["interval"] is None} == {
+        "C-R4": "holds",
+        "C-R6": "holds",
+        "C-R8": "refuted",
+        "C-R12": "holds",
     }
-    assert exact == {"C-R4": "holds", "C-R6": "holds", "C-R8": "refuted", "C-R12": "holds"}
-    assert "C-R1a" in done.stdout and "report.html" in done.stdout and not done.stderr
-    assert seconds < 60  # 20 s where nothing else computes
 
 
 def test_the_smallest_net_learns(smoke):
     """After 24 iterations on the real digits, the residual nets are far from chance (90 %)."""
-    result = json.loads((smoke[0] / "result.json").read_text())
-    assert result["metrics"]["resnet-8"]["test_error_percent"]["mean"] < 65
+    assert summarize(SMOKE, smoke)["metrics"]["resnet-8"]["test_error_percent"]["mean"] < 65
 
 
-@pytest.mark.parametrize(
-    "flag, words",
-    [
-        ("--config.data.name=cifar", "did you mean cifar10"),
-        ("--config.net.shortcut=D", "net.shortcut=D"),
-        ("--config.net.deep=57", "depth 57"),
-        ("--config.net.deep=8", "less than net.deep=8"),
-        ("--config.seeds=", "takes a list of integers"),
-        ("--config.seeds=1,1", "different integers"),
-        ("--config.train.steps=0", "train.steps=0 must be at least 1"),
-        ("--config.train.learning_rate=-1", "must be above 0"),
-        ("--config.train.batch_size=5000", "from 1 to 1437"),
-        ("--config.train.warmup_steps=20", "warm-up of 20 steps"),
-        ("--config.measure.every=5", "multiple of measure.every=5"),
-        ("--config.measure.save_every=0", "positive multiple"),
-        ("--config.data.validation=1437", "data.validation=1437"),
-    ],
-)
-def test_numbers_that_do_not_fit_together(flag, words, tmp_path, capsys):
-    path = tmp_path / "run"
-    assert main(["--config=configs/degradation.py:smoke", flag, f"--workdir={path}"]) == 2
-    line = capsys.readouterr().err
-    assert words in line and line.count("\n") == 1 and not path.exists()
+@pytest.mark.usefixtures("compiled_quickly")
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    """What was logged before stays; images that are held out are measured too."""
+    config = get_config("smoke")
+    config.train.learning_rate, config.data.validation = 1e30, 100
+    with pytest.raises(Diverged, match="net=plain-8 seed=0: the loss is not finite at step 4"):
+        jobs.run(plan(config, tmp_path), tmp_path)
+    before, after = log.read(tmp_path / "metrics.jsonl")
+    assert (before["step"], after["step"]) == (0, 4) and not np.isfinite(after["loss"])
+    assert set(after["validation"]) == set(after["test"]) == {"loss", "error"}
 
 
-@pytest.mark.parametrize(
-    "size, words", [(10, "has 10 bytes, expected 30730000"), (30_730_000, "expected 5dd7e06a")]
-)
-def test_a_data_file_that_is_not_the_published_one(size, words, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "data" / "cifar-10-batches-bin"
-    folder.mkdir(parents=True)
-    with open(folder / "data_batch_1.bin", "wb") as file:
-        file.truncate(size)
-    monkeypatch.setenv("DEEPSEQ_DATA", str(tmp_path / "data"))
-    flags = ["--config.data.name=cifar10", f"--workdir={tmp_path / 'run'}"]
-    assert main(["--config=configs/degradation.py:smoke", *flags]) == 2
-    line = capsys.readouterr().err
-    assert "data_batch_1.bin" in line and words in line and line.count("\n") == 1
-    assert (folder / "data_batch_1.bin").stat().st_size == size
+def test_jobs_share_the_data_and_what_is_compiled(tmp_path, monkeypatch):
+    made = []
+
+    class Fake:
+        def __init__(self, config, data, name, nets):
+            made.append(name)
+
+        def train(self, session):
+            return session.tag
+
+    monkeypatch.setattr(degradation, "Trainer", Fake)
+    monkeypatch.setattr(degradation, "read_data", lambda config: made.append("data"))
+    every = plan(get_config(), tmp_path)
+    tags = [{"net": net, "seed": seed} for seed in (0, 1, 2) for net in NETS]
+    assert [job.tag for job in every] == tags and [job.cost for job in every] == 6 * [20, 56]
+    assert made == [] and all(job.work(Session(job.tag, tmp_path)) == job.tag for job in every)
+    assert made == ["data", *NETS]
 
 
-def test_nan_stops_the_run(tmp_path, capsys):
-    """A rate this high makes the loss overflow; what was logged before stays."""
-    path = tmp_path / "run"
-    flags = [
-        "--config.train.learning_rate=1e30",
-        "--config.train.drops=0.5,0.75",
-        f"--workdir={path}",
-    ]
-    assert main(["--config=configs/degradation.py:smoke", *flags]) == 1
-    line = capsys.readouterr().err
-    assert "net=plain-8 seed=0" in line and "not finite" in line and line.count("\n") == 1
-    assert [json.loads(text)["step"] for text in (path / "metrics.jsonl").read_text().splitlines()][
-        0
-    ] == 0
-
-
-def test_killed_and_continued_the_study_ends_with_the_same_bits(smoke, tmp_path):
-    reference, directory = smoke[0], tmp_path / "run"
-    arguments = [
-        sys.executable,
-        "-m",
-        "experiments.run",
-        "--config=configs/degradation.py:smoke",
-        f"--workdir={directory}",
-    ]
-    for lines in np.random.default_rng().integers(2, 60, 3):
-        with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            log = directory / "metrics.jsonl"
-            while process.poll() is None and (
-                not log.exists() or log.read_bytes().count(b"\n") < lines
-            ):
-                time.sleep(0.02)
-            process.kill()
-    assert command(*arguments[3:]).returncode == 0
-    for name in ("metrics.jsonl", "figure.svg", "inside.svg"):
-        assert (directory / name).read_bytes() == (reference / name).read_bytes(), name
-    results = [json.loads((path / "result.json").read_text()) for path in (directory, reference)]
-    assert (
-        results[0]["metrics"] == results[1]["metrics"]
-        and results[0]["claims"] == results[1]["claims"]
+@pytest.mark.parametrize("tier", ["smoke", "laptop"])
+def test_the_smoke_tier_alone_is_compiled_quickly(tier, tmp_path, monkeypatch, request):
+    """And only while it runs, whatever was set before."""
+    request.addfinalizer(
+        functools.partial(jax.config.update, QUICK_COMPILE, jax.config.read(QUICK_COMPILE))
     )
+    quickly = []
 
-
-def test_a_finished_run_only_redraws(smoke):
-    directory = smoke[0]
-    before = {
-        name: (directory / name).read_bytes()
-        for name in ("metrics.jsonl", "result.json", "figure.svg")
-    }
-    (directory / "result.json").unlink()
-    done = command(
-        "--config=configs/degradation.py:smoke", f"--workdir={directory}", "--report_only"
-    )
-    assert done.returncode == 0, done.stderr
-    after = {name: (directory / name).read_bytes() for name in before}
-    assert after == before
-
-
-@pytest.mark.parametrize("optimize", [True, False])
-def test_optimize_sets_the_compiler_for_the_run_alone(optimize, tmp_path, monkeypatch):
-    seen = []
-
-    def run(config, workdir):
-        seen.append(jax.config.read("jax_disable_most_optimizations"))
+    def stop(config, workdir):
+        quickly.append(jax.config.read(QUICK_COMPILE))
         raise Interrupted(0, {})
 
-    monkeypatch.setattr(degradation, "run", run)
-    assert (
-        main(
-            [
-                "--config=configs/degradation.py:smoke",
-                f"--config.optimize={optimize}",
-                f"--workdir={tmp_path}",
-            ]
-        )
-        == 1
-    )
-    assert seen == [not optimize] and not jax.config.read("jax_disable_most_optimizations")
+    monkeypatch.setattr(degradation, "plan", stop)
+    jax.config.update(QUICK_COMPILE, tier != "smoke")
+    assert main([f"{COMMAND}:{tier}", f"--workdir={tmp_path}"]) == 1
+    assert quickly == [tier == "smoke"] and jax.config.read(QUICK_COMPILE) == (tier != "smoke")
