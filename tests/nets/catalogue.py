@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
+from deepseq.nets import recurrent
 from deepseq.nets.blocks.net import Classifier
 from deepseq.nets.images import (
     alexnet,
@@ -17,7 +20,6 @@ from deepseq.nets.images import (
     resnet,
     vgg,
 )
-from deepseq.nets.recurrent import GRU_LAYER, gru, gru_init
 from deepseq.nets.sequences import ar, attentive, language_model, seq2seq, transformer
 from deepseq.nets.sequences.transformer import learned, pre_norm
 from deepseq.train.losses import cross_entropy, squared_error, with_auxiliary
@@ -61,6 +63,7 @@ CLASSIFIERS = {
     "densenet.cifar 10 bc": Images(densenet.cifar(10, 4, bc=True), (9, 9, 3)),
 }
 
+RNN, LSTM, GRU = recurrent.RNN_LAYER, recurrent.LSTM_LAYER, recurrent.GRU_LAYER
 VOCABULARY = 11
 _SMALL = {"embedding": 6, "hidden": 5, "dropout": 0.2}
 _TRANSFORMER = {"layers": 2, "size": 8, "heads": 2, "feed_forward": 12}
@@ -69,7 +72,7 @@ _LSTM = seq2seq.encoder_decoder(13, VOCABULARY, layers=2, **_SMALL)
 LANGUAGE_MODELS = {
     "language_model.language_model": language_model.language_model(VOCABULARY, layers=2, **_SMALL),
     "language_model.language_model tied": language_model.language_model(
-        VOCABULARY, GRU_LAYER, embedding=5, hidden=5, tied=True
+        VOCABULARY, GRU, embedding=5, hidden=5, tied=True
     ),
     "language_model.small": language_model.small(VOCABULARY),
     "language_model.medium": language_model.medium(VOCABULARY),
@@ -90,5 +93,26 @@ SEQ2SEQ = {  # sources of 13 tokens, targets of VOCABULARY
 
 OTHERS: dict[str, Any] = {  # called as their constructors say
     "ar.window": ar.window(VOCABULARY, 3, 5),
-    "ar.latent": ar.latent(lambda key: gru_init(key, 2, 5), gru, 5, 4),
+    "ar.latent": ar.latent(lambda key: GRU.init(key, 2, 5), GRU.layer, 5, 4),
+}
+
+LAYERS = {  # init, layer and the width of its outputs
+    "rnn": (lambda key: RNN.init(key, 3, 5), RNN.layer, 5),
+    "lstm": (lambda key: LSTM.init(key, 3, 5), LSTM.layer, 5),
+    "gru": (lambda key: GRU.init(key, 3, 5), GRU.layer, 5),
+    "stack": (
+        lambda key: (GRU.init(key, 3, 5), GRU.init(key, 5, 5)),
+        recurrent.stack(GRU.layer),
+        5,
+    ),
+    "bidirectional": (
+        lambda key: (LSTM.init(key, 3, 5), LSTM.init(key, 3, 5)),
+        recurrent.bidirectional(LSTM.layer),
+        10,
+    ),
+    "divided": (
+        lambda key: LSTM.init(key, 3, 5),
+        recurrent.divided(LSTM.layer, jax.sharding.Mesh(np.array(jax.devices()[:1]), ("batch",))),
+        5,
+    ),
 }

@@ -19,7 +19,7 @@ from deepseq.nets.blocks.inside import look
 from deepseq.nets.blocks.net import Classifier, LanguageModel, Net, Seq2Seq, parameters
 from deepseq.train.optimizers import sgd
 from deepseq.train.step import Batch, init_state, train_step
-from tests.nets.catalogue import CLASSIFIERS, LANGUAGE_MODELS, OTHERS, SEQ2SEQ, VOCABULARY
+from tests.nets.catalogue import CLASSIFIERS, LANGUAGE_MODELS, LAYERS, OTHERS, SEQ2SEQ, VOCABULARY
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -46,9 +46,19 @@ def keywords(call):
     }
 
 
+def assert_only_arrays(tree):
+    """NamedTuples, tuples or None, and float32 arrays at their ends."""
+    if isinstance(tree, tuple):
+        for branch in tree:
+            assert_only_arrays(branch)
+    elif tree is not None:
+        chex.assert_type(tree, jnp.float32)
+
+
 def check_training(init, loss):
     """Gradients and the optimiser's state are trees like the parameters; all of them are finite."""
     params = jax.jit(init)(KEY)
+    assert_only_arrays(params)
     chex.assert_trees_all_equal_shapes_and_dtypes(params, jax.eval_shape(init, KEY))
     chex.clear_trace_counter()
     gradient = jax.jit(chex.assert_max_traces(lambda p, key: jax.grad(loss)(p, key), n=1))
@@ -91,7 +101,9 @@ def test_calls_of_a_classifier(name):
             lambda p, x: net.features(p, x, running=None, key=key, stages=stages), params, x
         )
 
+    assert_only_arrays(params)
     last, moments = maps(False, None)
+    assert_only_arrays(moments)
     stages, same = maps(True, KEY)
     chex.assert_shape(last, (B, None, None, None))
     chex.assert_trees_all_equal_shapes_and_dtypes((last, moments), (stages[-1], same))
@@ -127,20 +139,43 @@ def test_training_of_a_classifier(name):
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_probes_of_a_classifier(name):
-    """Every activation comes with a gradient of its shape, under names that are the net's own."""
+    """Every activation comes with a gradient of its shape; the trunk alone marks the same."""
     net, shape, _ = CLASSIFIERS[name]
-    params = jax.eval_shape(net.init, KEY)
     x = jax.ShapeDtypeStruct((B, *shape), jnp.float32)
 
-    def loss(probes, params, x):
-        outputs = net.apply(params, x, running=None, key=None, probes=probes)[0]
-        return sum(leaf.sum() for leaf in jax.tree.leaves(outputs))
+    def seen(function):
+        def loss(probes, params, x):
+            outputs = function(params, x, running=None, key=None, probes=probes)[0]
+            return sum(leaf.sum() for leaf in jax.tree.leaves(outputs))
 
-    seen = jax.eval_shape(lambda p, x: look(lambda probes: loss(probes, p, x)), params, x)
-    assert len(seen) > 1
-    for h, gradient in seen.values():
-        chex.assert_shape(h, (B, ...))
+        params = jax.eval_shape(net.init, KEY)
+        return jax.eval_shape(lambda p, x: look(lambda probes: loss(probes, p, x)), params, x)
+
+    whole = seen(net.apply)
+    assert len(whole) > 1 and sorted(whole)
+    for h, gradient in whole.values():
+        chex.assert_shape(h, (B, None, None, None))
         chex.assert_trees_all_equal_shapes_and_dtypes(h, gradient)
+    chex.assert_trees_all_equal_shapes_and_dtypes(seen(net.features), whole)
+
+
+@pytest.mark.parametrize("name", ["lenet.lenet5", "resnet.cifar 8 B", "densenet.cifar 10 bc"])
+def test_logits_are_read_off_the_maps(name):
+    net, shape, _ = CLASSIFIERS[name]
+    params, x = net.init(KEY), jax.random.normal(KEY, (B, *shape))
+
+    @jax.jit
+    def run(params, x):
+        mode = {"running": None, "key": None}
+        stages, _ = net.features(params, x, **mode, stages=True)
+        return net.apply(params, x, **mode), net.features(params, x, **mode), stages
+
+    (logits, moments), (maps, same), stages = run(params, x)
+    chex.assert_trees_all_equal((stages[-1], moments), (maps, same))
+    chex.assert_tree_all_finite((logits, moments, stages))
+    if hasattr(params, "head"):
+        head = maps.mean((1, 2)) @ params.head.w + params.head.b
+        chex.assert_trees_all_close(logits, head, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", LANGUAGE_MODELS)
@@ -222,3 +257,20 @@ def test_probes_of_an_autoregressive_net(name, mark, shape):
     chex.assert_shape(tuple(seen[mark]), shape)
     readout = np.asarray(params.readout.w).sum(1)  # dy/dh of a sum of all outputs
     chex.assert_trees_all_close(seen[mark].gradient, np.broadcast_to(readout, shape), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_recurrent_layer(name):
+    """(params, xs, carry, *, lengths) -> (carry, ys); a carry of None is the zero state."""
+    init, layer, width = LAYERS[name]
+    params, xs, lengths = init(KEY), jax.random.normal(KEY, (T, B, 3)), np.array([T, T - 1])
+    run = layer(params, xs)
+    for carry in (None, jax.tree.map(jnp.zeros_like, run[0])):
+        again = layer(params, xs, carry, lengths=lengths)
+        chex.assert_trees_all_equal_shapes_and_dtypes(again, run)
+        chex.assert_trees_all_close(layer(params, xs, carry), run)
+    chex.assert_shape(run[1], (T, B, width))
+    chex.assert_tree_shape_prefix(run[0], (B, 5))
+    with pytest.raises(TypeError, match="positional"):
+        layer(params, xs, None, lengths)
+    check_training(init, lambda p, key: (layer(p, xs, lengths=lengths)[1] ** 2).mean())

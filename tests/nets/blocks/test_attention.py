@@ -1,8 +1,8 @@
 """Attention against loops in NumPy and against torch: values, gradients, masks, positions."""
 
-import functools
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,9 +14,7 @@ B, T, S, H, DK, DV = 2, 5, 7, 3, 4, 6
 
 
 def close(a, b, tolerance=2e-5):
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), a, b
-    )
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 def normal(*shapes, seed=0):

@@ -2,6 +2,7 @@
 satisfy.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -165,7 +166,7 @@ def test_moments_of_the_batch_give_the_same_logits(name):
     logits, moments = apply(None)
     again, same = apply(moments)
     np.testing.assert_allclose(again, logits, rtol=1e-3, atol=1e-4)
-    jax.tree.map(np.testing.assert_array_equal, same, moments)
+    chex.assert_trees_all_equal(same, moments)
 
 
 def test_x_l_is_the_sum_of_residuals():

@@ -1,5 +1,6 @@
 """resnet.cifar against the paper's table, torch, and the identities its parts must satisfy."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -90,7 +91,7 @@ def test_plain_twin_starts_from_the_same_weights():
     plain, res = (
         resnet.cifar(14, residual=r, width=4).init(jax.random.key(3)) for r in (False, True)
     )
-    jax.tree.map(np.testing.assert_array_equal, plain, res)
+    chex.assert_trees_all_equal(plain, res)
 
 
 def test_initial_weights_are_he_normal():
@@ -110,7 +111,7 @@ def test_running_moments_of_the_batch_give_the_same_logits():
     logits, moments = apply(x, None)
     again, returned = apply(x, moments)
     np.testing.assert_allclose(again, logits, rtol=1e-4, atol=1e-4)
-    jax.tree.map(np.testing.assert_array_equal, returned, moments)
+    chex.assert_trees_all_equal(returned, moments)
     assert jax.tree.structure(returned) == jax.tree.structure(moments)
     one, _ = apply(x[:1], moments)
     # images do not see each other any more

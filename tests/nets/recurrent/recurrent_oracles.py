@@ -2,6 +2,7 @@
 
 import operator
 
+import chex
 import jax
 import numpy as np
 
@@ -76,6 +77,4 @@ def scalar(out):
 
 
 def close(a, b, tolerance=1e-12):
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance), a, b
-    )
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)

@@ -8,15 +8,16 @@ import sys
 from pathlib import Path
 
 SCRIPT = """
-import jax, jax.numpy as jnp, numpy as np
+import chex, jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh
 from deepseq.nets import recurrent
 
 assert jax.device_count() == 4
 key = jax.random.key
+T, D, H = 7, 3, 5
 
 def equal(one, other):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), one, other)
+    chex.assert_trees_all_close(one, other, rtol=1e-5, atol=1e-5)
 
 def seen(layer, params, xs, w, carry=None, **rest):
     def loss(params, xs, carry):
@@ -25,34 +26,38 @@ def seen(layer, params, xs, w, carry=None, **rest):
         return jnp.sum(ys * w) + ends, (end, ys)
     return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))(params, xs, carry)
 
+def normal(n, *shape):
+    return jax.random.normal(key(n), shape)
+
 for kind in ("rnn", "lstm", "gru"):
-    layer, params = getattr(recurrent, kind), getattr(recurrent, f"{kind}_init")(key(0), 3, 5)
+    layer, params = getattr(recurrent, kind), getattr(recurrent, f"{kind}_init")(key(0), D, H)
     for batch, rest in (((8,), {}), ((4, 3), {"reverse": True})):
-        xs, w = jax.random.normal(key(1), (7, *batch, 3)), jax.random.normal(key(2), (7, *batch, 5))
-        h = jax.random.normal(key(3), (*batch, 5))
+        xs, w, h = normal(1, T, *batch, D), normal(2, T, *batch, H), normal(3, *batch, H)
         carry = recurrent.LSTMState(h, 2 * h) if kind == "lstm" else h
-        if rest:
-            lengths = jnp.arange(12).reshape(batch) % 8  # 0 and T among them
-            rest |= {"carry": carry, "lengths": lengths}
+        if rest:  # 0 and T are among the lengths
+            rest |= {"carry": carry, "lengths": jnp.arange(12).reshape(batch) % 8}
+        whole = seen(layer, params, xs, w, **rest)
         divided = seen(recurrent.divided(layer), params, xs, w, **rest)
-        equal(seen(layer, params, xs, w, **rest), divided)
+        equal(whole, divided)
+        chex.assert_trees_all_equal_shapes_and_dtypes(divided[1][0], params)
+        chex.assert_tree_all_finite(divided)
 
 deep = recurrent.stack(recurrent.bidirectional(recurrent.lstm))
 params = [
-    [recurrent.lstm_init(key(4 * level + side), (3, 10)[level], 5) for side in (0, 1)]
-    for level in (0, 1)
+    [recurrent.lstm_init(key(4 * level + side), inputs, H) for side in (0, 1)]
+    for level, inputs in enumerate((D, 2 * H))
 ]
-xs, w = jax.random.normal(key(1), (7, 8, 3)), jax.random.normal(key(2), (7, 8, 10))
+xs, w = normal(1, T, 8, D), normal(2, T, 8, 2 * H)
 lengths = jnp.arange(8)
 square = Mesh(np.array(jax.devices()).reshape(2, 2), ("row", "column"))
 for mesh in (Mesh(np.array(jax.devices()[:2]), ("half",)), square):
-    divided = seen(recurrent.divided(deep, mesh), params, xs, w, lengths=lengths)
-    equal(seen(deep, params, xs, w, lengths=lengths), divided)
+    divided = recurrent.divided(deep, mesh)
+    equal(seen(deep, params, xs, w, lengths=lengths), seen(divided, params, xs, w, lengths=lengths))
 
-layer, params = recurrent.divided(recurrent.lstm), recurrent.lstm_init(key(0), 3, 5)
+layer, params = recurrent.divided(recurrent.lstm), recurrent.lstm_init(key(0), D, H)
 end, ys = jax.jit(layer)(params, xs)
-assert ys.sharding.shard_shape(ys.shape) == (7, 2, 5)
-assert end.c.sharding.shard_shape(end.c.shape) == (2, 5)
+assert ys.sharding.shard_shape(ys.shape) == (T, 2, H)
+assert end.c.sharding.shard_shape(end.c.shape) == (2, H)
 gradient = jax.jit(jax.grad(lambda params, xs: (layer(params, xs)[1] ** 2).sum()))
 program = gradient.lower(params, xs).compile().as_text()
 # every device has its own two sequences alone

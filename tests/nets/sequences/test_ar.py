@@ -2,6 +2,7 @@
 
 import itertools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -202,7 +203,7 @@ def test_a_series_in_two_parts_is_the_whole(name):
     first, carry = net.apply(params, xs[:5], carry=None)
     second, last = net.apply(params, xs[5:], carry=carry)
     np.testing.assert_allclose(jnp.concatenate([first, second]), whole, rtol=1e-5, atol=1e-6)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), last, end)
+    chex.assert_trees_all_close(last, end, rtol=1e-5, atol=1e-6)
 
 
 def test_states_are_those_of_the_cell():

@@ -2,6 +2,7 @@
 alpha is.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +22,7 @@ PARAMS = uniform_everywhere(NET.init, 1.0)(jax.random.key(0))
 
 
 def close(a, b):
-    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    chex.assert_trees_all_close(a, b, rtol=1e-5, atol=1e-5)
 
 
 def sigmoid(a):

@@ -36,9 +36,7 @@ NETS = {
 
 
 def close(a, b, tolerance=1e-5):
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), a, b
-    )
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 def start(name, bound=1.0):
@@ -245,7 +243,7 @@ def test_gradient_exports_for_every_platform(name):
 
 @pytest.mark.parametrize("name", ["lstm", "attentive"])
 def test_learns_to_say_backwards(name):
-    """A step of chance is ln 4 for each of the symbols, 0 for the end of a known length."""
+    """One step of chance is ln 4 for each symbol, 0 for the end of a length that is known."""
     sizes = {"embedding": 16, "hidden": 32}
     net = (
         seq2seq.encoder_decoder(7, 7, **sizes)

@@ -2,8 +2,7 @@
 every weight.
 """
 
-import functools
-
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,9 +21,7 @@ NORMS = {"post": T.post_norm, "pre": T.pre_norm}
 
 
 def close(a, b, tolerance=1e-4):
-    jax.tree.map(
-        functools.partial(np.testing.assert_allclose, rtol=tolerance, atol=tolerance), a, b
-    )
+    chex.assert_trees_all_close(a, b, rtol=tolerance, atol=tolerance)
 
 
 def value(parameter):
