@@ -39,9 +39,10 @@ def plan(config: ConfigDict, workdir: Path) -> list[Job]:
     """
     check(config)
     corpus = read_corpus(config)
-    write_json(workdir / VOCABULARY, corpus.vocabulary)
     sizes = len(corpus.train), len(corpus.vocabulary)
     trainers = {name: Trainer(config, corpus, recipe(config, name, *sizes)) for name in config.nets}
+    # written last: a text that is refused leaves nothing behind
+    write_json(workdir / VOCABULARY, corpus.vocabulary)
     jobs = [Job({"corpus": ...}, lambda session: {"corpus": describe(corpus)})]
     jobs += [
         Job({"ngram": order}, functools.partial(_count, corpus, order)) for order in config.ngrams

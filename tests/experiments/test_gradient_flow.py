@@ -1,93 +1,74 @@
-"""The gradient-flow study: how it judges, and the smoke tier as a user types it."""
+"""The gradient-flow study: a smoke run, how it judges and draws, the configs that it refuses."""
 
 import copy
 import json
-import os
-import subprocess
-import sys
-import time
-from pathlib import Path
 
+import chex
 import numpy as np
 import pytest
 
-from configs.gradient_flow import get_config
-from deepseq.lab import workdir
+from configs.gradient_flow import TIERS, get_config
+from deepseq.lab import jobs, plots, workdir
+from deepseq.lab.errors import UsageError
 from deepseq.train import log
-from experiments.gradient_flow.figures import draw
+from experiments.gradient_flow import check, draw, plan, plot, summarize, training
+from experiments.gradient_flow.nets import CELLS
 from experiments.gradient_flow.records import _least_squares
-from experiments.gradient_flow.summary import summarize
-from experiments.run import main
+from experiments.gradient_flow.training import ARMS
 
-ROOT = Path(__file__).resolve().parents[2]
-SMOKE = "--config=configs/gradient_flow.py:smoke"
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
-
-def command(*arguments):
-    program = [sys.executable, "-m", "experiments.run", *arguments]
-    return subprocess.run(
-        program, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ
-    )
+SMOKE = get_config("smoke")
+EXACT = {
+    **dict.fromkeys(("C-S7", "C-S8", "C-S9 bound", "C-G2", "C-G3", "C-G4 step"), "holds"),
+    **dict.fromkeys(("C-G5 Cho", "C-G7", "C-G10", "C-G11"), "holds"),
+    **dict.fromkeys(("C-S12", "C-S13", "C-S14", "C-G4 time", "C-G5 Chung"), "refuted"),
+}
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("smoke") / "run"
-    began = time.monotonic()
-    done = command(SMOKE, f"--workdir={directory}")
-    return directory, done, time.monotonic() - began
+def records(tmp_path_factory, compiled_quickly):
+    """The log of the smoke tier; one program trains every arm from every seed."""
+
+    def counted(config):
+        return chex.assert_max_traces(step(config), n=1)
+
+    path, step = tmp_path_factory.mktemp("smoke"), training.step
+    chex.clear_trace_counter()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "step", counted)
+        jobs.run(plan(SMOKE, path), path)
+    return log.read(path / "metrics.jsonl")
 
 
-def test_smoke_tier_through_the_command(smoke):
-    directory, done, seconds = smoke
-    assert done.returncode == 0, done.stderr
-    drawings = {
-        f"{name}.{kind}"
-        for name in ("figure", "gates", "training", "singular_values")
-        for kind in ("png", "svg")
-    }
-    files = drawings | {"config.json", "metrics.jsonl", "result.json", "report.html", "checkpoints"}
-    assert files <= {path.name for path in directory.iterdir()}
-    result = json.loads((directory / "result.json").read_text())
-    exact = {
-        claim["id"]: claim["verdict"] for claim in result["claims"] if claim["interval"] is None
-    }
-    assert exact == {
-        "C-S7": "holds",
-        "C-S8": "holds",
-        "C-S9 bound": "holds",
-        "C-S12": "refuted",
-        "C-S13": "refuted",
-        "C-S14": "refuted",
-        "C-G2": "holds",
-        "C-G3": "holds",
-        "C-G4 step": "holds",
-        "C-G4 time": "refuted",
-        "C-G5 Cho": "holds",
-        "C-G5 Chung": "refuted",
-        "C-G7": "holds",
-        "C-G10": "holds",
-        "C-G11": "holds",
-    }
-    assert result["comparison"][0]["ours"] == pytest.approx(4, rel=1e-4)
-    assert "C-S12" in done.stdout and "report.html" in done.stdout and not done.stderr
-    assert seconds < 60  # 20 s where nothing else computes
+def judged(records):
+    return {claim["id"]: claim["verdict"] for claim in summarize(SMOKE, records)["claims"]}
 
 
-def judged(config, records):
-    return {claim["id"]: claim["verdict"] for claim in summarize(config, records)["claims"]}
+def test_a_smoke_run(records):
+    """What holds or not by algebra does so in a run, and a unit vanishes for certain below 4."""
+    ends = [record for record in records if "final" in record or "step" not in record]
+    tags = [(r.get("part", "trained"), r.get("cell", r.get("arm")), r["seed"]) for r in ends]
+    assert tags == (
+        [("algebra", None, seed) for seed in (0, 1)]
+        + [("flow", cell, seed) for seed in (0, 1) for cell in CELLS]
+        + [("trained", arm, seed) for seed in (0, 1) for arm in ARMS]
+    )
+    summary = summarize(SMOKE, records)
+    exact = [row for row in summary["claims"] if row["interval"] is None]
+    assert {row["id"]: row["verdict"] for row in exact} == EXACT
+    assert summary["comparison"][0]["ours"] == pytest.approx(4, rel=1e-4)
 
 
-def test_verdicts_follow_the_numbers(smoke):
+def test_verdicts_follow_the_numbers(records):
     """Each altered number turns the one verdict that rests on it."""
-    config, records = get_config("smoke"), log.read(smoke[0] / "metrics.jsonl")
-    before = judged(config, records)
+    before = judged(records)
 
     def turned(alter):
         changed = copy.deepcopy(records)
         for record in changed:
             alter(record)
-        after = judged(config, changed)
+        after = judged(changed)
         return {id: verdict for id, verdict in after.items() if verdict != before[id]}
 
     def identity(part, name, value):
@@ -135,7 +116,7 @@ def test_verdicts_follow_the_numbers(smoke):
     )
 
     def ends(quantity, **values):
-        """Sets what every look at these arms saw."""
+        """Sets what every look at these arms measured."""
 
         def alter(record):
             name = record.get("arm", "").replace("-", "_")
@@ -150,96 +131,121 @@ def test_verdicts_follow_the_numbers(smoke):
     assert ends("omega", SGD_C=1.0, SGD_CR=2.0) == {"C-S16 regulariser": "refuted"}
 
 
-def test_one_seed_decides_nothing_but_algebra(smoke):
-    config, records = get_config("smoke"), log.read(smoke[0] / "metrics.jsonl")
+def test_one_seed_decides_nothing_but_algebra(records):
+    config = get_config("smoke")
     config.seeds = (0,)
-    summary = summarize(config, records)
-    decided = {claim["id"] for claim in summary["claims"] if claim["verdict"] != "undecided"}
-    assert not any(
-        id.startswith(("C-S15", "C-S16", "C-G9")) or id == "C-S9 driven" for id in decided
-    )
-    assert {"C-S7", "C-S12", "C-G2"} <= decided
-    assert draw(config, records, summary)["figure"].get_label().endswith("One seed.")
+    rows = summarize(config, records)["claims"]
+    assert {row["id"] for row in rows if row["verdict"] != "undecided"} == set(EXACT)
+    assert {row["id"] for row in rows} > set(EXACT)
+    for drawing in draw(config, records).values():
+        assert drawing.caption.endswith("One seed.")
 
 
-def test_unfinished_seeds_are_left_out(smoke):
-    config, records = get_config("smoke"), log.read(smoke[0] / "metrics.jsonl")
-    summary = summarize(config, records[:-1])
-    assert {claim["n"] for claim in summary["claims"]} == {1}
-    empty = summarize(config, [])
-    assert empty["claims"] == [] and empty["metrics"] == {} and draw(config, [], empty) == {}
+def test_unfinished_seeds_are_left_out(records):
+    assert {row["n"] for row in summarize(SMOKE, records[:-1])["claims"]} == {1}
+    assert draw(SMOKE, records[:-1])["figure"].caption.endswith("One seed.")
+    empty = summarize(SMOKE, [])
+    assert empty["claims"] == [] and empty["metrics"] == {} and draw(SMOKE, []) == {}
     json.dumps(workdir.plain(empty), allow_nan=False)
 
 
-def test_divergence_is_data(tmp_path):
+def test_divergence_is_data(records, tmp_path):
     """At this rate every arm overflows; the run goes on, counts it and draws what there is."""
-    path = tmp_path / "run"
-    flags = ["--config.train.learning_rate=1e38", "--config.seeds=0,1", f"--workdir={path}"]
-    assert main([SMOKE, *flags]) == 0
-    records = log.read(path / "metrics.jsonl")
-    ends = {(record["arm"], record["seed"]): record for record in records if record.get("final")}
-    assert ends["SGD", 0]["diverged"] == ends["SGD", 1]["diverged"] == 5
-    result = json.loads((path / "result.json").read_text())
-    assert result["metrics"]["trained"]["SGD"]["wrong_percent"]["by_seed"] == [75.0, 75.0]
-    before = (path / "metrics.jsonl").read_bytes()
-    cut = before[
-        : before.rstrip().rfind(b"\n") + 1
-    ]  # killed before the last record of a run that diverged
-    (path / "metrics.jsonl").write_bytes(cut)
-    assert main([SMOKE, *flags]) == 0
-    assert (path / "metrics.jsonl").read_bytes() == before
+    config = get_config("smoke")
+    config.train.learning_rate = 1e38
+    trainings = [job for job in plan(config, tmp_path) if "arm" in job.tag]
+    jobs.run(trainings, tmp_path)
+    path = tmp_path / "metrics.jsonl"
+    ends = {(r["arm"], r["seed"]): r for r in log.read(path) if r.get("final")}
+    assert len(ends) == 6 and ends["SGD", 0]["diverged"] == ends["SGD", 1]["diverged"] == 5
+    diverged = [record for record in records if "part" in record] + log.read(path)
+    summary = summarize(config, diverged)
+    assert summary["metrics"]["trained"]["SGD"]["wrong_percent"]["by_seed"] == [75.0, 75.0]
+    json.dumps(workdir.plain(summary), allow_nan=False)
+    loss = draw(config, diverged)["training"].figure.axes[0]
+    assert loss.get_title() == "SGD\n75 % wrong at the end, 2 of 2 diverged"
+    assert [line.get_color() for line in loss.lines if line.get_marker() == "x"] == [plots.RED] * 2
+    before = path.read_bytes()
+    # killed before the last record of a run that diverged
+    path.write_bytes(before[: before.rstrip().rfind(b"\n") + 1])
+    jobs.run(trainings, tmp_path)
+    assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "flag, words",
-    [
-        ("--config.flow.hidden=1", "flow.hidden=1 must be at least 2"),
-        ("--config.flow.radii=0,1", "different numbers above 0"),
-        ("--config.flow.radii=1,1", "different numbers above 0"),
-        ("--config.flow.keeps=1", "at least two different numbers"),
-        ("--config.flow.points=26", "from 5 to flow.steps + 1 = 25"),
-        ("--config.flow.drive=0", "above 0"),
-        ("--config.train.lag=9", "at least 10"),
-        ("--config.train.learning_rate=-1", "above 0"),
-        ("--config.train.clip=0", "above 0"),
-        ("--config.measure.look_every=7", "multiple of measure.every=5"),
-        ("--config.train.radios=2", "did you mean --config.train.radius"),
-    ],
-)
-def test_numbers_that_do_not_fit_together(flag, words, tmp_path, capsys):
-    path = tmp_path / "run"
-    assert main([SMOKE, flag, f"--workdir={path}"]) == 2
-    line = capsys.readouterr().err
-    assert words in line and line.count("\n") == 1 and not path.exists()
+def titles(figure):
+    return [ax.get_title() for ax in figure.axes]
 
 
-def test_killed_and_continued_the_study_ends_with_the_same_bits(smoke, tmp_path):
-    reference, directory = smoke[0], tmp_path / "run"
-    arguments = [SMOKE, f"--workdir={directory}"]
-    program = [sys.executable, "-m", "experiments.run", *arguments]
-    for lines in sorted(np.random.default_rng().integers(2, 60, 2)):
-        with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
-            metrics = directory / "metrics.jsonl"
-            while process.poll() is None and (
-                not metrics.exists() or metrics.read_bytes().count(b"\n") < lines
-            ):
-                time.sleep(0.02)
-            process.kill()
-    assert command(*arguments).returncode == 0
-    for name in ("metrics.jsonl", "figure.svg", "training.svg"):
-        assert (directory / name).read_bytes() == (reference / name).read_bytes(), name
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_a_finished_run_only_redraws(smoke):
-    directory = smoke[0]
-    before = {
-        name: (directory / name).read_bytes()
-        for name in ("metrics.jsonl", "result.json", "gates.svg")
-    }
-    (directory / "result.json").unlink()
-    done = command(SMOKE, f"--workdir={directory}", "--report_only")
-    assert done.returncode == 0, done.stderr
-    assert {name: (directory / name).read_bytes() for name in before} == before
+def test_the_figures_say_what_they_show(records):
+    drawings = draw(SMOKE, records)
+    assert set(drawings) == {"figure", "gates", "training", "singular_values"}
+    for drawing in drawings.values():
+        assert drawing.caption.endswith(
+            "Mean of 2 seeds on the log scale, band: one standard deviation."
+        )
+    by_cell, gates, training, singular = (
+        drawings[name].figure for name in ("figure", "gates", "training", "singular_values")
+    )
+    assert titles(by_cell) == [
+        "tanh RNN",
+        "sigmoid RNN",
+        "ReLU RNN",
+        "ReLU RNN, W = radius × identity",
+        "GRU, gates half open",
+        "LSTM, gates half open",
+    ]
+    assert legend(by_cell) == ["radius 0.9", "radius 1.1", "bound (γ‖W‖)$^{T − t}$"]
+    assert legend(singular) == ["radius 0.9", "radius 1.1", "largest", "median", "bound"]
+    assert [title.split("\n")[0] for title in titles(training)[:3]] == [
+        "SGD",
+        "SGD-C: clipped",
+        "SGD-CR: clipped and regularised",
+    ]
+    assert legend(training) == ["before", "half way", "after"]
+    half_open, opened, cell_state = gates.axes[:3]
+    assert half_open.get_title() == "gate biases 0 (they keep 0.5)"
+    assert opened.get_title() == "gate biases 5 (they keep 0.993)"
+    for ax in (half_open, opened):
+        assert {text.get_text() for text in ax.texts} == {"RNN", "leaky RNN", "GRU", "LSTM"}
+    assert {text.get_text() for text in cell_state.texts} == {"bias 0", "bias 1", "bias 5"}
+
+
+def test_what_is_drawn_is_what_was_logged(records):
+    """Of sigmoid nets, the mean over seeds; dashed, log10 (gamma |W|) times the lag."""
+    figure = draw(SMOKE, records)["figure"].figure
+    ends = [r for r in records if r.get("cell") == "sigmoid"]
+    lines = figure.axes[1].lines
+    for radius, solid, dashed in zip((0.9, 1.1), lines[0::2], lines[1::2], strict=False):
+        wanted = {"recurrence": "orthogonal", "radius": radius, "driven": True}
+        rows = [net["gradient"] for r in ends for net in r["nets"] if wanted.items() <= net.items()]
+        assert len(rows) == 2 and dashed.get_linestyle() == "--"
+        np.testing.assert_array_equal(solid.get_xdata(), ends[0]["lags"])
+        np.testing.assert_allclose(solid.get_ydata(), np.mean(rows, axis=0))
+        bound = np.log10(radius / 4) * np.array(ends[0]["lags"])
+        np.testing.assert_allclose(dashed.get_ydata(), bound, rtol=1e-6)
+
+
+def test_a_line_ends_with_a_cross_where_a_seed_has_nothing_left():
+    ax = plots.panels(3, 3)[1]
+    left = np.array([[0, -1, -2, -np.inf], [0, -3, -4, -5.0]])
+    x, middle, _ = plot.line(ax, range(4), left, plots.RED)
+    np.testing.assert_array_equal(middle, [0, -2, -3, np.nan])
+    (cross,) = [line for line in ax.lines if line.get_marker() == "x"]
+    assert (cross.get_xdata(), cross.get_ydata()) == ([2], [-3])
+    plot.line(ax, range(4), left[1:], plots.RED)
+    assert sum(line.get_marker() == "x" for line in ax.lines) == 1
+
+
+def test_radii_are_cold_below_1_and_warm_above():
+    colours = plot.radius_colours(get_config())
+    assert list(colours) == [0.5, 0.9, 1.0, 1.1, 1.5] and len(set(colours.values())) == 5
+    assert colours[1.0] == plots.BLACK
+    assert {colours[0.5], colours[0.9]} < set(plot.COLD)
+    assert {colours[1.1], colours[1.5]} < set(plot.WARM)
 
 
 def test_the_fitted_line_is_that_of_least_squares():
@@ -247,3 +253,34 @@ def test_the_fitted_line_is_that_of_least_squares():
     xs, ys = np.sort(rng.random(37)) * 200, rng.standard_normal(37)
     assert _least_squares(xs, ys) == pytest.approx(np.polyfit(xs, ys, 1)[0], rel=1e-9)
     assert _least_squares(xs, 3 - 0.25 * xs) == pytest.approx(-0.25, rel=1e-12)
+
+
+def test_every_tier_is_accepted():
+    for tier in TIERS:
+        check(get_config(tier))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("flow.hidden", 1, "flow.hidden=1 must be at least 2"),
+        ("flow.steps", 7, "flow.steps=7 must be at least 8"),
+        ("flow.radii", (0.0, 1.0), "flow.radii=0.0,1.0 must be different numbers above 0"),
+        ("flow.radii", (1.0, 1.0), "flow.radii=1.0,1.0 must be one or more different values"),
+        ("flow.keeps", (1.0,), "flow.keeps=1.0 must be at least two different numbers"),
+        ("flow.points", 4, "flow.points=4 must be from 5 to 25"),
+        ("flow.points", 26, "flow.points=26 must be from 5 to 25"),
+        ("flow.drive", 0.0, "flow.drive=0.0 must be above 0"),
+        ("train.lag", 9, "train.lag=9 must be at least 10"),
+        ("train.learning_rate", -1.0, "train.learning_rate=-1.0 must be above 0"),
+        ("train.clip", 0.0, "train.clip=0.0 must be above 0"),
+        ("measure.sequences", 0, "measure.sequences=0 must be at least 1"),
+        ("measure.look_every", 7, "look_every=7 must be a positive multiple of measure.every=5"),
+        ("measure.save_every", 4, "save_every=4 must be a positive multiple of measure.every=5"),
+    ],
+)
+def test_a_config_that_cannot_be(key, value, message):
+    config = get_config("smoke")
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(UsageError, match=f"^--config.*{message}"):
+        check(config)
