@@ -18,6 +18,9 @@ from experiments.degradation.records import (
     train_loss,
 )
 
+# a norm of exactly 0 counts as float32's smallest normal number: its logarithm is a number
+LEAST = float(np.finfo(np.float32).tiny)
+
 
 def claims(config: ConfigDict, runs: Runs) -> list[Claim]:
     """Every row, in the order of the table."""
@@ -275,7 +278,7 @@ def _largest(runs: Runs, identity: str) -> float:
 
 
 def _smallest_over_last(look: Mapping) -> float:
-    norms = np.array(look["gradient_norm"])
+    norms = np.maximum(look["gradient_norm"], LEAST)
     return float(np.log10(norms.min() / norms[-1]))
 
 
@@ -284,11 +287,12 @@ def _first_over_last(look: Mapping) -> float:
 
 
 def _decades(norms) -> float:
+    norms = np.maximum(norms, LEAST)
     return float(np.log10(norms[0] / norms[-1]))
 
 
 def _log_branch_ratio(look: Mapping) -> float:
-    return float(np.mean(np.log(look["branch_ratio"])))
+    return float(np.mean(np.log(np.maximum(look["branch_ratio"], LEAST))))
 
 
 def _mean_response(look: Mapping) -> float:

@@ -157,6 +157,7 @@ def test_verdicts_follow_the_numbers():
         return turned(alter)
 
     assert inside("plain-56", "gradient_norm", 1e-5) == {"C-R2": "holds"}
+    assert inside("plain-56", "gradient_norm", 0.0) == {"C-R2": "holds"}  # dead
     assert inside("resnet-56", "response_std", 9.0) == {"C-R11 depth": "refuted"}
     assert inside("resnet-56", "branch_ratio", 9.0) == {"C-R11 time": "undecided"}
     assert end("plain-56", "test", error=2.0) == {"C-R3": "holds"}
