@@ -20,6 +20,10 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(kept / os.environ.get("PYTEST_XDIS
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # torch's: its nets here are small, and every core has a worker
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# LLVM's optimisations of programs that run for a millisecond; XLA's own stay on
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+).strip()
 gc.set_threshold(50_000)  # tracing makes many objects, hardly any of them garbage
 
 

@@ -81,7 +81,11 @@ print("equal")
 
 
 def test_four_devices_are_one():
-    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "4", "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {
+        "JAX_NUM_CPU_DEVICES": "4",
+        "JAX_PLATFORMS": "cpu",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # half of the time is compilation
+    }
     root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
