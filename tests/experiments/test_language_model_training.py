@@ -131,10 +131,12 @@ def test_interrupted_in_the_midst_of_a_net_it_ends_with_the_same_records(finishe
     (job,) = [job for job in study.plan(SMOKE, tmp_path) if job.tag == tag]
     with pytest.raises(Interrupted, match="net=gru seed=0: interrupted at step 15"):
         job.work(Session(tag, tmp_path, stopping=stop))
-    session = Session(tag, tmp_path)
+    asked.clear()
+    session = Session(tag, tmp_path, stopping=stop)
     final = {**tag, "step": 20, "final": True, **job.work(session)}
     whole = [r for r in log.read(finished / "metrics.jsonl") if carries(r, tag)]
     assert [*session.records(), final] == whole and len(whole) == 3
+    assert len(asked) == 10  # from the checkpoint of step 10 on
 
 
 def test_a_sample_is_the_same_for_the_same_seed(finished, capsys):
