@@ -13,7 +13,7 @@ import numpy as np
 
 from deepseq.data.source import AGAIN, DataError, Images, Splits, data_dir, fetch, unzipped
 
-__all__ = ["FILES", "FOLDER", "MIRRORS", "load"]
+__all__ = ["FILES", "FOLDER", "MIRRORS", "MOST", "load"]
 
 FOLDER = "usps"
 FILES = {  # images, and the sha256 of digits and values in thousandths

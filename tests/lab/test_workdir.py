@@ -212,7 +212,7 @@ def test_a_failed_start_does_not_bind_an_empty_directory(tmp_path):
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"started": "x"}', "[" * 200_000])
 def test_a_session_note_that_is_none(tmp_path, content):
-    (tmp_path / workdir.RUNNING).write_text(content)
+    (tmp_path / workdir._RUNNING).write_text(content)
     workdir.settle_session(tmp_path)
     assert workdir.sessions(tmp_path) == ({}, None)
     (tmp_path / "sessions.jsonl").write_text("{}\n")
