@@ -107,7 +107,7 @@ def contents(path: str | Path, most: int, remedy: str) -> bytes:
 
 
 def unzipped(path: str | Path, most: int, remedy: str = AGAIN) -> bytes:
-    """A gzipped file of ``most`` bytes or fewer, unpacked; DataError as ``contents``, or if damaged."""
+    """A gzipped file of at most ``most`` bytes, unpacked; DataError as ``contents``, or damaged."""
     packed = contents(path, most + 2**16, remedy)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
