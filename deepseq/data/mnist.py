@@ -2,14 +2,26 @@
 the official IDX files.
 """
 
-import gzip
+import functools
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from deepseq.data.source import DataError, Images, Splits, data_dir, fetch, hold_out, pixel_mean
+from deepseq.data.source import (
+    AGAIN,
+    DataError,
+    Images,
+    Splits,
+    contents,
+    data_dir,
+    fetch,
+    hold_out,
+    pixel_mean,
+    unzipped,
+)
 
 __all__ = ["FILES", "FOLDER", "MIRRORS", "load"]
 
@@ -66,27 +78,26 @@ def load(
 
 def _read(folder: Path, name: str, mirrors: Sequence[str]) -> np.ndarray:
     """The array of an IDX file: uint8 images, or int32 labels."""
-    shape, md5 = FILES[name]
+    shape, _ = FILES[name]
     path = folder / name
     if not path.exists():
         remedy = f"put {name}.gz into {folder}, or set DEEPSEQ_DATA to what has {FOLDER}"
-        path = fetch(
-            folder / f"{name}.gz",
-            md5=None,
-            urls=[f"{mirror}{name}.gz" for mirror in mirrors],
-            remedy=remedy,
-        )
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); delete it and run again to fetch a fresh copy"
-        ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise DataError(
-            f"{path} has, unpacked, md5 {found}, expected {md5}; delete it and run again to fetch a"
-            " fresh copy"
-        )
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+        urls = [f"{mirror}{name}.gz" for mirror in mirrors]
+        check = functools.partial(_content, name)
+        path = fetch(folder / f"{name}.gz", check=check, urls=urls, remedy=remedy)
+    header = 4 + 4 * len(shape)
+    values = np.frombuffer(_content(name, path), np.uint8, offset=header).reshape(shape)
     return values if len(shape) == 3 else values.astype(np.int32)
+
+
+def _content(name: str, path: Path) -> bytes:
+    """The bytes of an IDX file, packed or not, checked against its md5."""
+    shape, md5 = FILES[name]
+    size = 4 + 4 * len(shape) + math.prod(shape)
+    packed = path.suffix == ".gz"
+    content = unzipped(path, size) if packed else contents(path, size, AGAIN)
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != md5:
+        unpacked = ", unpacked," if packed else ""
+        raise DataError(f"{path} has{unpacked} md5 {digest}, expected {md5}; {AGAIN}")
+    return content

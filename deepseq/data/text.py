@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepseq.data.source import DataError
+from deepseq.data.source import DataError, contents
 
 __all__ = [
     "Corpus",
     "EOS",
+    "MOST",
     "UNK",
     "by_count",
     "columns",
@@ -29,6 +30,7 @@ __all__ = [
 
 # the line end and the rare word, as the Penn Treebank of Mikolov writes them
 EOS, UNK = ("<eos>", "<unk>")
+MOST = 2**30  # bytes of a user's file
 
 
 class Corpus(NamedTuple):
@@ -104,7 +106,7 @@ def from_file(
 
     The vocabulary of characters is all that occur in the file. That of words is those the training
     part has at least twice, with "<eos>" for the line end and "<unk>" for every other word, by
-    falling count.
+    falling count. A file of more than 1 GiB is refused.
 
     Args:
       unit: "characters", kept as they are, or "words", split at white space.
@@ -208,12 +210,7 @@ def columns(symbols: np.ndarray, batch: int) -> np.ndarray:
 
 
 def _bytes(path: str | Path) -> bytes:
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror}); give a readable UTF-8 text file"
-        ) from error
+    content = contents(path, MOST, "give a readable UTF-8 text file")
     if not content:
         raise DataError(f"{path} is empty; give a file that has text")
     return content

@@ -151,6 +151,12 @@ def _work(job: Job, session: Session) -> Record:
     session.check()
     record = job.work(session)
     steps = {} if session.steps is None else {"step": session.steps, "final": True}
+    named = {key for key, value in job.tag.items() if value is not ...} | steps.keys()
+    if twice := sorted(named & record.keys()):
+        raise ValueError(
+            f"{_label(job.tag)}: the work returned {', '.join(twice)}, which the record has"
+            " already; rename it"
+        )
     return {**job.tag, **steps, **record}
 
 

@@ -53,8 +53,8 @@ def default_path(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> Pat
 def claimed(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
     """Holds the directory for this process and this config, creating it if need be.
 
-    When an error other than an OSError ends the block, a directory that was created here and holds
-    no work is removed.
+    Nothing is written before it is known that the directory is a run's, or empty. When an error
+    other than an OSError ends the block and no work was done, what was made here is removed.
 
     Raises:
       UsageError: the path is no directory, cannot be written, is used by another process or belongs
@@ -63,18 +63,23 @@ def claimed(path: Path, config: Mapping[str, Any]) -> Iterator[Path]:
     new = not path.exists()
     with _usable(path):
         path.mkdir(parents=True, exist_ok=True)
-        lock = open(path / LOCK, "a+b", buffering=0)
+        _check_ours(path)
+        # no link is followed: its target is somebody's file
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+        lock = open(os.open(path / LOCK, flags, 0o666), "a+b", buffering=0)
     with lock:
         _take(lock, path)
+        unbound = not (path / "config.json").exists()
         _agree(path, config)
         try:
             yield path
         except Exception as error:
-            ours = {"config.json", _RUNNING, LOCK}
-            if new and not isinstance(error, OSError) and ours.issuperset(os.listdir(path)):
+            idle = {"config.json", _RUNNING, LOCK}.issuperset(os.listdir(path))
+            if unbound and idle and not isinstance(error, OSError):
                 for name in os.listdir(path):
                     (path / name).unlink()
-                path.rmdir()
+                if new:
+                    path.rmdir()
             raise
 
 
@@ -123,12 +128,16 @@ def sessions(path: Path) -> tuple[dict[str, Any], float | None]:
     """The environment and the seconds of all sessions together; values that changed between
     sessions are all given.
     """
+    file = path / "sessions.jsonl"
     try:
-        records = log.read(path / "sessions.jsonl")
+        records = log.read(file)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not records:
         return {}, None
+    for number, record in enumerate(records, 1):
+        if not isinstance(record.get("environment"), dict) or not _is_number(record.get("seconds")):
+            raise UsageError(f"{file}: line {number} is of no session; delete the line")
     environment = {}
     for key in records[-1]["environment"]:
         values = list(dict.fromkeys(record["environment"].get(key) for record in records))
@@ -172,6 +181,28 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _check_ours(path: Path) -> None:
+    """UsageError for a directory that holds something, but no run."""
+    names = {entry.name for entry in path.iterdir()}
+    others = [name for name in sorted(names) if not name.startswith(".")]
+    if others and "config.json" not in names:
+        raise UsageError(
+            f"{path} is not empty and holds no run (no config.json); give another --workdir"
+        )
+    lock = path / LOCK
+    # a process number in one of ours
+    if lock.is_symlink() or (lock.exists() and not _holds_number(lock)):
+        raise UsageError(f"{lock} is of another program; give another --workdir")
+
+
+def _holds_number(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with open(file, "rb") as opened:
+        content = opened.read(32)
+    return not content or content.isdigit()
+
+
 def _take(lock, path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -198,10 +229,6 @@ def _take(lock, path: Path) -> None:
 def _agree(path: Path, config: Mapping[str, Any]) -> None:
     file, here = path / "config.json", plain(config)
     if not file.exists():
-        if any(not entry.name.startswith(".") for entry in path.iterdir()):
-            raise UsageError(
-                f"{path} is not empty and holds no run (no config.json); give another --workdir"
-            )
         with _usable(path):
             write_json(file, here)
         return
@@ -214,7 +241,7 @@ def _agree(path: Path, config: Mapping[str, Any]) -> None:
             for key in dict.fromkeys([*here_flat, *there_flat])
             if there_flat.get(key, file) != here_flat.get(key, file)
         ]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{file} is damaged (no JSON object); restore it, or give another --workdir"
         ) from error
@@ -239,10 +266,17 @@ def _stamp(path: Path) -> list[int] | None:
 
 
 def _session(path: Path) -> dict[str, Any] | None:
+    """The note of a session that is not closed; None where there is none of ours."""
     try:
-        return json.loads((path / _RUNNING).read_bytes())
-    except (FileNotFoundError, ValueError):
+        note = json.loads((path / _RUNNING).read_bytes())
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    known = isinstance(note, dict) and isinstance(note.get("environment"), dict)
+    return note if known and "stamp" in note and _is_number(note.get("started")) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 read.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -15,10 +16,10 @@ from typing import Any
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
-from jax import Array
+
+from deepseq.train import stored_state
 
 __all__ = ["CheckpointError", "Checkpoints", "quiet_orbax"]
 
@@ -81,15 +82,27 @@ class Checkpoints:
     The sha256 of every file is stored with it, so that restoring notices also the damage that orbax
     does not. Use it in a ``with`` statement, or call ``close`` at the end."""
 
-    def __init__(self, directory: Path, *, keep: int = 2, warn: Callable[[str], None] = _print):
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep: int = 2,
+        warn: Callable[[str], None] = _print,
+        reading: bool = False,
+    ):
         """Opens a directory, made if need be, whose other files are left alone; ``warn`` gets a
-        line for each damage.
+        line for each damage. Only ``reading``, nothing is made, renamed or deleted, so that another
+        process may be writing there.
 
         Raises:
-          CheckpointError: the directory cannot be made or written.
+          ValueError: ``keep`` is below 1. CheckpointError: the directory cannot be made or written.
         """
-        self._directory = Path(directory).absolute()
-        self._warn = warn
+        if keep < 1:
+            raise ValueError(f"Checkpoints: keep is {keep}, but at least 1 must be kept")
+        self._directory, self._warn, self._reading = Path(directory).absolute(), warn, reading
+        if reading:
+            self._manager = _Reader(self._directory)
+            return
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep,
             async_options=ocp.AsyncOptions(post_finalization_callback=self._write_digests),
@@ -118,13 +131,20 @@ class Checkpoints:
         """Copies the state and writes the copy in the background, so that the state may be donated
         at once.
 
+        Args:
+          step: of which nothing is saved yet.
+          state: a tree of arrays, random keys and Python's numbers.
+
         Raises:
-          CheckpointError: this save cannot be begun, or the one before failed.
+          ValueError: the step is saved already. CheckpointError: this save cannot be begun, or the
+            one before failed.
         """
         # np.array copies; device_get may give a view
-        state = jax.tree.map(np.array, jax.device_get(state))
+        state = jax.tree.map(np.array, jax.device_get(jax.tree.map(stored_state.stored, state)))
+        self.wait()
+        if step in self._manager.all_steps():
+            raise ValueError(f"{self._directory}: step {step} is saved already; save it once")
         try:
-            self._manager.wait_until_finished()
             self._saving = step
             # or orbax may skip it silently
             self._manager.save(step, args=ocp.args.StandardSave(state), force=True)
@@ -135,14 +155,14 @@ class Checkpoints:
         """The newest undamaged state, or None if there is none.
 
         A checkpoint with a file that is missing or differs from its digest is renamed to
-        damaged-<step>, and the one before is taken.
+        damaged-<step>, unless this only reads, and the one before is taken.
 
         Args:
           like: a state whose structure, shapes, types and placement on devices the result has.
 
         Raises:
-          CheckpointError: a checkpoint is whole, but its state is of another structure or shape
-            than ``like``.
+          CheckpointError: a checkpoint cannot be read, which is no damage, or is whole, but its
+            state is of another structure, shape or type than ``like``.
         """
         self.wait()
         steps = sorted(self._manager.all_steps(), reverse=True)
@@ -155,10 +175,13 @@ class Checkpoints:
                 if n + 1 < len(steps)
                 else "none is left: starting anew"
             )
+            if self._reading:
+                older = older.removesuffix(": starting anew").replace("continuing from", "taking")
             self._warn(
                 f"{self._directory}: the checkpoint of step {step} is damaged ({damage}); {older}"
             )
-            self._set_aside(step)
+            if not self._reading:
+                self._set_aside(step)
         return None
 
     def wait(self) -> None:
@@ -180,9 +203,14 @@ class Checkpoints:
             raise self._cannot_write(error) from error
 
     def _read(self, step: int, like: Any) -> Any:
-        target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+        target = jax.tree.map(stored_state.target, like)
+        path = self._directory / str(step) / _STATE
         try:
-            state = self._manager.restore(step, args=ocp.args.StandardRestore(target))
+            with contextlib.closing(ocp.StandardCheckpointHandler()) as handler:
+                metadata = handler.metadata(path)
+                if difference := stored_state.difference(metadata.tree, target):
+                    raise ValueError(difference)
+                state = handler.restore(path, args=ocp.args.StandardRestore(target))
             chex.assert_trees_all_equal_shapes_and_dtypes(state, target)
         except Exception as error:
             raise CheckpointError(
@@ -190,7 +218,7 @@ class Checkpoints:
                 f" optimiser ({_first_line(error)}); take a new directory, or delete the"
                 " checkpoints to start anew"
             ) from error
-        return jax.tree.map(_place, state, like)
+        return jax.tree.map(stored_state.place, state, like)
 
     def _write_digests(self) -> None:
         """Called by orbax when all files are written, before the checkpoint gets its final name."""
@@ -212,6 +240,24 @@ class Checkpoints:
         )
 
 
+class _Reader:
+    """What ``Checkpoints`` asks of orbax's manager where it only reads."""
+
+    def __init__(self, directory: Path):
+        self._directory = directory
+
+    def all_steps(self) -> list[int]:
+        if not self._directory.is_dir():
+            return []
+        return [int(path.name) for path in self._directory.iterdir() if path.name.isdecimal()]
+
+    def wait_until_finished(self) -> None:
+        """Nothing is being written."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def _digests(checkpoint: Path) -> dict[str, str]:
     files = sorted(path for path in (checkpoint / _STATE).rglob("*") if path.is_file())
     return {
@@ -225,19 +271,17 @@ def _damage(checkpoint: Path) -> str | None:
     try:
         expected = dict(json.loads((checkpoint / _DIGESTS).read_text()))
         found = _digests(checkpoint)
-    except (OSError, ValueError, TypeError):
-        return f"{_DIGESTS} is missing or cannot be read"
-    wrong = [name for name in expected if found.get(name) != expected[name]]
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, RecursionError):
+        return f"{_DIGESTS} is missing or no list of digests"
+    except OSError as error:
+        raise CheckpointError(
+            f"{checkpoint}: cannot be read ({error.strerror}); it is not taken for damaged: see to"
+            " its permissions and its disk, and run the same command again"
+        ) from error
+    names = sorted(expected.keys() | found.keys()) or [_STATE]
+    wrong = [name for name in names if name not in found or found[name] != expected.get(name)]
     return f"{wrong[0]} is missing or altered" if wrong else None
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-def _place(value: np.ndarray, like: Array) -> Array:
-    """On the devices of ``like``, in a buffer of its own; uncommitted if it is, or jit would
-    compile a second time.
-    """
-    own = jnp.array(value, copy=True)
-    return jax.device_put(own, like.sharding) if getattr(like, "committed", False) else own

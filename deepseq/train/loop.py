@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -28,12 +29,12 @@ _AHEAD = 8
 
 
 class Diverged(Exception):
-    """The loss is no longer finite."""
+    """The loss, or what the last update made of the parameters, is no longer finite."""
 
-    def __init__(self, step: int, tag: dict[str, Any]):
+    def __init__(self, step: int, tag: dict[str, Any], what: str = "the loss is"):
         self.step, self.tag = step, tag
         super().__init__(
-            f"{_name(tag)}the loss is not finite at step {step}; lower the learning rate or warm up"
+            f"{_name(tag)}{what} not finite at step {step}; lower the learning rate or warm up"
         )
 
 
@@ -87,8 +88,9 @@ def fit(
 
     Raises:
       ValueError: ``every`` and ``save_every`` do not fit together, the checkpoint is beyond
-        ``steps``, or ``observe`` returned a name that the record has.
-      Diverged: the mean loss of a record is not finite; the record is in the log.
+        ``steps``, or a measure or what ``observe`` returned has a name that the record has.
+      Diverged: the mean loss of a record is not finite, or the parameters after it are not, so that
+        the next loss would not be; the record is in the log, and no such state is saved.
       Interrupted: ``stopping`` said so; what was saved is on the disk.
       OSError: the log or a checkpoint cannot be written, or the log lacks the records that the
         checkpoint goes with.
@@ -120,13 +122,15 @@ def fit(
         if done % every == 0 or last:
             means = _means(pending)
             pending.clear()
-            metrics_log.write(
-                log, _record({**tag, "step": done, **means}, observe(on_first(state)))
-            )
+            known = _record({**tag, "step": done}, means, "the step measures")
+            metrics_log.write(log, _record(known, observe(on_first(state)), "observe returned"))
             if not math.isfinite(means["loss"]):
                 checkpoints.wait()
                 raise Diverged(done, tag)
-        if done % save_every == 0 or last:
+            if not _all_finite(getattr(state, "params", state)):
+                checkpoints.wait()
+                raise Diverged(done, tag, "the parameters are")
+        if done % save_every == 0 or last:  # a multiple of every: the parameters were looked at
             metrics_log.sync(log)
             checkpoints.save(done, state)
         tick(done)
@@ -223,13 +227,19 @@ def _means(metrics: list[dict[str, Array]]) -> dict[str, float]:
     }
 
 
-def _record(known: dict[str, Any], observed: dict[str, Any]) -> dict[str, Any]:
-    if twice := known.keys() & observed.keys():
+def _record(known: dict[str, Any], more: dict[str, Any], source: str) -> dict[str, Any]:
+    if twice := known.keys() & more.keys():
         raise ValueError(
-            f"fit: observe returned {', '.join(sorted(twice))}, which the record has already;"
-            " rename it"
+            f"fit: {source} {', '.join(sorted(twice))}, which the record has already; rename it"
         )
-    return {**known, **observed}
+    return {**known, **more}
+
+
+@jax.jit
+def _all_finite(tree: Any) -> Array:
+    """Whether every number of a tree is finite: one scalar for the host to wait for."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.array([jnp.isfinite(x).all() for x in leaves]))
 
 
 def _name(tag: dict[str, Any]) -> str:

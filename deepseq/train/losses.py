@@ -48,8 +48,12 @@ def smoothed_cross_entropy(logits: Array, labels: Array, smoothing: float) -> Ar
             f"smoothed_cross_entropy: a smoothing of {smoothing}, but it must be from 0 to 1"
         )
     unsmoothed = cross_entropy(logits, labels)  # lse(z) - z_y
+    if not smoothing:
+        return unsmoothed
     z = logits.astype(jnp.float32)
-    return unsmoothed + smoothing * (_of_label(z, labels) - z.mean(axis=1))
+    z_y = _of_label(z, labels)
+    # at z_y = -inf the loss is infinite already, and z_y - mean would be inf - inf
+    return unsmoothed + smoothing * jnp.where(jnp.isneginf(z_y), 0, z_y - z.mean(axis=1))
 
 
 def with_auxiliary(weight: float = 0.3) -> Callable[[Sequence[Array], Array], Array]:

@@ -72,7 +72,10 @@ def clipped(
     algorithm 1).
 
     A threshold of infinity clips nothing. A gradient that is not finite has no direction to keep:
-    it stays not finite."""
+    it stays not finite. ValueError for a threshold that is not above 0, unless it is traced.
+    """
+    if not isinstance(threshold, jax.core.Tracer) and not np.all(np.asarray(threshold) > 0):
+        raise ValueError(f"clipped: the threshold is {threshold}, but it must be above 0")
     return optax.chain(optax.clip_by_global_norm(threshold), optimizer)
 
 

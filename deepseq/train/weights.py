@@ -9,6 +9,7 @@ what torchvision has a mapping of ``deepseq.nets.images.torchvision_names``. Fro
 dots of the names."""
 
 import dataclasses
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def save(path: str | Path, tree: Any, names: Any) -> None:
       names: the same tree of names.
 
     Raises:
-      ValueError: another ending, or two arrays of one name. OSError.
+      ValueError: another ending, two arrays of one name, or one that is not of finite real numbers.
+        OSError.
     """
     path = _known(path)
     arrays = {}
@@ -69,18 +71,22 @@ def save(path: str | Path, tree: Any, names: Any) -> None:
         if entry.name in arrays:
             raise ValueError(f"{path}: two arrays are named {entry.name}; give each its own name")
         arrays[entry.name] = np.asarray(entry.theirs(np.asarray(array)), order="C")
-    half = path.with_name(f".{path.name}.half")
-    try:
-        if path.suffix == ".npz":
-            with open(half, "wb") as file:
+        if wrong := _wrong(arrays[entry.name]):
+            raise ValueError(f"{path}: {entry.name} {wrong}; nothing is saved")
+    half = path.with_name(f".{path.name}.{secrets.token_hex(8)}.half")
+    # made anew, or not at all: what lies there by that name, or where it links to, is not ours
+    with open(half, "xb") as file:
+        try:
+            if path.suffix == ".npz":
                 np.savez(file, **{name: _native(array) for name, array in arrays.items()})
-        elif path.suffix == ".msgpack":
-            half.write_bytes(serialization.msgpack_serialize(_nested(path, arrays), in_place=True))
-        else:
-            safetensors.numpy.save_file(arrays, half)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+            elif path.suffix == ".msgpack":
+                file.write(serialization.msgpack_serialize(_nested(path, arrays), in_place=True))
+            else:
+                file.write(safetensors.numpy.save(arrays))
+            file.flush()
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
 
 
 def load(path: str | Path, shapes: Any, names: Any) -> Any:
@@ -97,7 +103,8 @@ def load(path: str | Path, shapes: Any, names: Any) -> Any:
 
     Raises:
       ValueError: another ending, a file that is damaged or of another kind, arrays that are
-        missing, of another shape, of no numbers or not the net's: all are listed. OSError.
+        missing, of another shape, of no real numbers, not finite in the dtype wanted, or not the
+        net's: all are listed. OSError.
     """
     arrays = _read(_known(path))
     leaves, structure = jax.tree.flatten(shapes)
@@ -110,10 +117,14 @@ def load(path: str | Path, shapes: Any, names: Any) -> Any:
             wrong.append(f"{entry.name} is missing")
         elif array.shape != shape:
             wrong.append(f"{entry.name} is {array.shape}, not {shape}")
-        elif not _numeric(array):
-            wrong.append(f"{entry.name} is of {array.dtype}, not of numbers")
+        elif unusable := _wrong(array):
+            wrong.append(f"{entry.name} {unusable}")
         else:
-            loaded.append(np.array(entry.ours(array, leaf.shape), dtype=leaf.dtype, order="C"))
+            with np.errstate(over="ignore"):
+                ours = np.array(entry.ours(array, leaf.shape), dtype=leaf.dtype, order="C")
+            if _wrong(ours):
+                wrong.append(f"{entry.name} has numbers too large for {leaf.dtype}")
+            loaded.append(ours)
     wrong += [f"{name} is not of this net" for name in arrays if not name.endswith(COUNTERS)]
     if wrong:
         raise ValueError(f"{path}: {len(wrong)} arrays do not fit: {'; '.join(wrong)}")
@@ -171,8 +182,12 @@ def _native(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32 if jnp.issubdtype(array.dtype, jnp.floating) else np.int32)
 
 
-def _numeric(array: np.ndarray) -> bool:
-    return jnp.issubdtype(array.dtype, jnp.number) or array.dtype == np.bool_
+def _wrong(array: np.ndarray) -> str | None:
+    """Why an array is no weight, or None."""
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return None if np.isfinite(array.astype(np.float64)).all() else "is not finite"
+    whole = jnp.issubdtype(array.dtype, jnp.integer) or array.dtype == np.bool_
+    return None if whole else f"is of {array.dtype}, not of real numbers"
 
 
 def _known(path: str | Path) -> Path:

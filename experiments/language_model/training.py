@@ -87,7 +87,7 @@ def trained(config: ConfigDict, workdir: Path, name: str, seed: int) -> Trained:
         vocabulary = tuple(json.loads((workdir / VOCABULARY).read_bytes()))
         symbols = next(r["corpus"]["train"] for r in log.read(workdir / LOG) if "corpus" in r)
         net = recipe(config, name, symbols, len(vocabulary))
-        with Checkpoints(path) as checkpoints:
+        with Checkpoints(path, reading=True) as checkpoints:
             like = jax.jit(lambda key: _init_state(net, key))(jax.random.key(seed))
             state = checkpoints.restore(like)
         if state is not None:

@@ -18,6 +18,11 @@ def idx(array):
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
 
 
+def damaged(packed):
+    """The same gzip file with nonsense where its deflate stream begins."""
+    return packed[:10] + b"\xff" * 4 + packed[14:]
+
+
 @pytest.fixture
 def digits(monkeypatch):
     """Four small files, and what is known of them in place of the published."""
@@ -67,6 +72,8 @@ def test_mnist_that_is_another_file_or_missing(tmp_path, digits):
         (other, "has, unpacked, md5"),
         (b"no gzip", "cannot be read"),
         (other[:-9], "cannot be read"),
+        (damaged(other), r"cannot be read \(Error -3"),
+        (gzip.compress(bytes(10**6)), "holds, unpacked, more than 11 bytes"),
     ):
         path.write_bytes(content)
         with pytest.raises(
@@ -128,8 +135,10 @@ def test_zip_codes_that_are_others_or_missing(tmp_path, codes):
         r"holds a table \(1, 257\), expected \(2, 257\)": gzip.compress(
             text.splitlines()[0].encode()
         ),
-        "is no gzipped table of numbers": gzip.compress(b"one two three"),
-        "is no gzipped table": b"not packed",
+        "is no table of numbers": gzip.compress(b"one two three"),
+        "cannot be read": b"not packed",
+        r"cannot be read \(Error -3": damaged(gzip.compress(text.encode())),
+        "holds, unpacked, more than": gzip.compress(bytes(2**25 + 1)),
     }
     for reason, content in wrong.items():
         path.write_bytes(content)
@@ -177,3 +186,20 @@ def test_bitmaps_differ():
     assert drawn.shape == (10, 84) and set(np.unique(drawn)) == {-1, 1}
     distance = (drawn[:, None] != drawn).sum(-1) + 99 * np.eye(10, dtype=int)
     assert distance.min() >= 6  # pixels in which the two most similar differ
+
+
+def test_a_download_with_other_content_is_not_kept(tmp_path, codes, monkeypatch):
+    def download(url, checksum, path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(b"1 2 3"))
+
+    monkeypatch.setattr(source, "_download", download)
+    with pytest.raises(DataError, match="could not be downloaded .*other content"):
+        usps.load(directory=tmp_path, mirrors=("http://nowhere/",))
+    assert list((tmp_path / "usps").iterdir()) == []
+
+
+def test_the_home_of_nobody(monkeypatch):
+    monkeypatch.setenv("DEEPSEQ_DATA", "~nosuchuser/data")
+    with pytest.raises(DataError, match="DEEPSEQ_DATA=~nosuchuser/data: no such user"):
+        source.data_dir()

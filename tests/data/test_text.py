@@ -1,7 +1,7 @@
 """Texts as symbols: the bundled one and a user's file."""
 
 import hashlib
-from pathlib import Path
+import os
 
 import numpy as np
 import pytest
@@ -130,12 +130,24 @@ def test_a_file_that_cannot_be_read(tmp_path, monkeypatch):
         ):
             text.from_file(tmp_path / name, "words")
 
-    def refuse(self):
+    def refuse(path, flags):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(DataError, match=r"locked.txt cannot be read \(Permission denied\)"):
         text.from_file(tmp_path / "locked.txt", "words")
+
+
+def test_files_without_end_are_refused(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(DataError, match=f"{path} is no regular file"):
+            text.from_file(path, "words")
+    monkeypatch.setattr(text, "MOST", 10)
+    with open(tmp_path / "sparse.txt", "wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(DataError, match="has 1000000000000 bytes, expected at most 10"):
+        text.from_file(tmp_path / "sparse.txt", "words")
 
 
 def test_white_space_has_no_words(tmp_path):

@@ -181,3 +181,40 @@ def test_the_commit_is_the_trees_own(tmp_path):
     assert len(clean) == 40 and environment.commit(tmp_path / "sub") is None
     (tmp_path / "sub" / "f").write_text("2")
     assert environment.commit(tmp_path) == f"{clean}+changes"
+
+
+def test_nothing_of_somebody_else_is_touched(tmp_path):
+    """A foreign lock, a link and a thesis stay as they are, to the byte."""
+    home, secret = tmp_path / "d", tmp_path / "secret"
+    home.mkdir()
+    (home / ".lock").write_text("precious")
+    secret.write_text("1234")
+    assert "is of another program" in refused(home)
+    (home / "thesis").touch()
+    assert "holds no run" in refused(home)
+    assert (home / ".lock").read_text() == "precious"
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / ".lock").symlink_to(secret)
+    assert "is of another program" in refused(linked)
+    assert secret.read_text() == "1234"
+    (tmp_path / "folder" / ".lock").mkdir(parents=True)
+    assert "is of another program" in refused(tmp_path / "folder")
+
+
+def test_a_failed_start_does_not_bind_an_empty_directory(tmp_path):
+    with pytest.raises(DataError), workdir.claimed(tmp_path, CONFIG):
+        raise DataError("no data")
+    assert list(tmp_path.iterdir()) == []
+    with workdir.claimed(tmp_path, {**CONFIG, "seeds": (3,)}):
+        pass
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"started": "x"}', "[" * 200_000])
+def test_a_session_note_that_is_none(tmp_path, content):
+    (tmp_path / workdir._RUNNING).write_text(content)
+    workdir.settle_session(tmp_path)
+    assert workdir.sessions(tmp_path) == ({}, None)
+    (tmp_path / "sessions.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match="line 1 is of no session"):
+        workdir.sessions(tmp_path)

@@ -13,6 +13,10 @@ from deepseq.train import log
 ROOT = Path(__file__).parents[2]
 
 
+def without_crc(record):
+    return {key: value for key, value in record.items() if key != "crc32"}
+
+
 def test_what_is_written_is_read_and_every_line_is_standard_json(tmp_path):
     path = tmp_path / "metrics.jsonl"
     records = [
@@ -27,15 +31,18 @@ def test_what_is_written_is_read_and_every_line_is_standard_json(tmp_path):
     def refuse(token):
         raise AssertionError(token)
 
-    assert [
-        json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines()
-    ] == records
+    lines = path.read_text().splitlines()
+    assert [without_crc(json.loads(line, parse_constant=refuse)) for line in lines] == records
 
 
 def test_what_is_not_finite_survives_as_a_string(tmp_path):
     path = tmp_path / "metrics.jsonl"
     log.write(path, {"a": float("nan"), "b": [np.inf, -np.inf], "c": jnp.array([jnp.nan, 1.0])})
-    assert json.loads(path.read_text()) == {"a": "nan", "b": ["inf", "-inf"], "c": ["nan", 1.0]}
+    assert without_crc(json.loads(path.read_text())) == {
+        "a": "nan",
+        "b": ["inf", "-inf"],
+        "c": ["nan", 1.0],
+    }
     (record,) = log.read(path)
     assert (
         math.isnan(record["a"])
@@ -63,7 +70,7 @@ def test_a_torn_last_line_is_not_read_and_is_gone_with_the_next_write(tmp_path):
         assert log.read(path) == [{"step": 1}, {"step": 3}]
     path.write_bytes(b'{"torn')
     log.write(path, {"step": 4})
-    assert path.read_bytes() == b'{"step": 4}\n'
+    assert path.read_bytes().count(b"\n") == 1 and log.read(path) == [{"step": 4}]
 
 
 def test_truncate_keeps_the_bytes_of_what_it_keeps(tmp_path):
@@ -102,4 +109,47 @@ def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path):
         and str(path) in limited.stdout
     )
     assert limited.stdout.count("\n") == 1
-    assert log.read(path) == [{"text": "x" * 100}] * 8  # 113 bytes each
+    assert log.read(path) == [{"text": "x" * 100}] * 7  # 134 bytes each
+
+
+def test_texts_that_look_like_numbers_stay_texts(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    record = {"words": ["inf", "nan", "-inf", "'inf", "info", "'", ""], "inf": float("-inf")}
+    log.write(path, record)
+    assert log.read(path) == [record]
+
+
+def test_every_changed_byte_is_noticed(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    for step in range(3):
+        log.write(path, {"net": "a", "step": step, "loss": 0.25 * step})
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for place in rng.choice(len(whole) - 1, 60, replace=False):
+        for bit in (1, 16):
+            damaged = bytearray(whole)
+            damaged[place] ^= bit
+            path.write_bytes(damaged)
+            with pytest.raises(ValueError, match="line [1-4] is no"):
+                log.read(path)
+
+
+@pytest.mark.parametrize("line", ["[" * 200_000, "{" * 200_000, '"text"', "1"])
+def test_a_line_that_is_no_record(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match="line 1 is no JSON object"):
+        log.read(path)
+
+
+def test_a_record_has_entries_of_its_own(tmp_path):
+    for record in ({}, {"crc32": 1}):
+        with pytest.raises(ValueError, match="crc32"):
+            log.write(tmp_path / "metrics.jsonl", record)
+
+
+def test_a_log_without_checksums_goes_on_without(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n')
+    log.write(path, {"step": 2})
+    assert path.read_text() == '{"step": 1}\n{"step": 2}\n'
+    assert log.read(path) == [{"step": 1}, {"step": 2}]

@@ -25,7 +25,17 @@ def step(state, x):
     return State(state.step + 1, state.total + x), {"loss": x, "error": 2 * x}
 
 
-def run(directory, *, batches=jnp.float32, steps=14, every=4, save_every=4, tag=None, **options):
+def run(
+    directory,
+    *,
+    batches=jnp.float32,
+    steps=14,
+    every=4,
+    save_every=4,
+    tag=None,
+    step=step,
+    **options,
+):
     tag = {"net": "a"} if tag is None else tag
     with Checkpoints(directory / f"checkpoints-{tag['net']}", keep=9) as checkpoints:
         return fit(
@@ -97,6 +107,34 @@ def test_a_loss_that_is_not_finite_stops_the_run_after_its_record(tmp_path):
         assert [r["step"] for r in records(tmp_path)] == [4, 8]
         assert np.isnan(records(tmp_path)[-1]["loss"])
     assert [p.name for p in (tmp_path / "checkpoints-a").iterdir()] == ["4"]
+
+
+def test_parameters_that_are_not_finite_stop_the_run_though_the_loss_is(tmp_path):
+    """The update of step 8 is too large: no loss has seen it, and no checkpoint holds it."""
+
+    def overflow(state, x):
+        return State(state.step + 1, state.total + x), {"loss": jnp.float32(1)}
+
+    for _ in range(2):
+        with pytest.raises(Diverged, match="the parameters are not finite at step 8") as error:
+            run(
+                tmp_path,
+                batches=lambda t: jnp.float32(np.inf if t == 7 else t),
+                step=jax.jit(overflow),
+            )
+        assert (error.value.step, error.value.tag) == (8, {"net": "a"})
+        assert [(r["step"], r["loss"]) for r in records(tmp_path)] == [(4, 1.0), (8, 1.0)]
+    assert [p.name for p in (tmp_path / "checkpoints-a").iterdir()] == ["4"]
+
+
+@pytest.mark.parametrize("name", ["step", "net"])
+def test_a_measure_of_a_name_that_is_taken_is_refused(tmp_path, name):
+    def measured(state, x):
+        return State(state.step + 1, state.total), {"loss": x, name: x}
+
+    with pytest.raises(ValueError, match=f"the step measures {name}, which the record has already"):
+        run(tmp_path, step=jax.jit(measured))
+    assert not records(tmp_path)
 
 
 def test_the_host_does_not_run_far_ahead_of_the_device(tmp_path, monkeypatch):

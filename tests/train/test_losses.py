@@ -77,6 +77,24 @@ def test_smoothed_cross_entropy_equals_torch(smoothing):
     np.testing.assert_allclose(pull(jnp.ones(7))[0], z.grad.numpy(), atol=1e-6)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_class_that_cannot_be(smoothing, label):
+    """A logit of -inf costs nothing without smoothing, unless it is the label's; with it, all."""
+    torch = pytest.importorskip("torch")
+    logits = [[1.0, -np.inf, 2.0]]
+    expected = torch.nn.functional.cross_entropy(
+        torch.tensor(logits), torch.tensor([label]), label_smoothing=smoothing
+    )
+    loss = smoothed_cross_entropy(jnp.array(logits), jnp.array([label]), smoothing)
+    np.testing.assert_allclose(loss[0], float(expected), rtol=1e-6)
+    if np.isfinite(float(expected)):
+        gradient = jax.grad(
+            lambda z: smoothed_cross_entropy(z, jnp.array([label]), smoothing).sum()
+        )(jnp.array(logits))
+        np.testing.assert_allclose(gradient.sum(), 0, atol=1e-6)
+
+
 def test_smoothing_is_a_fraction_and_its_label_exists():
     for smoothing in (-0.1, 1.1):
         with pytest.raises(ValueError, match="from 0 to 1"):

@@ -144,3 +144,9 @@ def test_the_loop_takes_the_step(tmp_path):
 )
 def test_where_a_run_ended(finite, steps):
     assert sequences.ended(np.array(finite, bool)) == steps
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan")])
+def test_a_threshold_is_above_zero(threshold):
+    with pytest.raises(ValueError, match="must be above 0"):
+        sequences.clipped(optax.sgd(0.1), threshold)

@@ -61,7 +61,7 @@ def test_scalars_empty_trees_and_empty_arrays_come_back_as_they_were(tmp_path, e
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_bfloat16(tmp_path, ending):
-    numbers = jnp.array([0.1, -3e38, 1e-40, jnp.inf], jnp.bfloat16)
+    numbers = jnp.array([0.1, -3e38, 1e-40, 0.0], jnp.bfloat16)
     round_trip(tmp_path / f"w.{ending}", Head(numbers, jnp.bfloat16(1.5)))
 
 
@@ -164,7 +164,7 @@ def test_no_pickle_and_no_text(tmp_path):
         weights.load(tmp_path / "w.npz", SHAPES, weights.own_names(SHAPES))
     (tmp_path / "w.msgpack").write_bytes(serialization.msgpack_serialize({"a": "text", "b": None}))
     texts = {"a": jax.ShapeDtypeStruct((), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float32)}
-    with pytest.raises(ValueError, match="a is of <U4, not of numbers; b is of object, not of num"):
+    with pytest.raises(ValueError, match="a is of <U4, not of real numbers; b is of object, not"):
         weights.load(tmp_path / "w.msgpack", texts, weights.own_names(texts))
 
 
@@ -196,3 +196,45 @@ def test_a_failed_save_keeps_the_old_file(tmp_path, ending, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         weights.save(path, jax.tree.map(jnp.zeros_like, tree()), names)
     assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_neither_saved_nor_loaded(tmp_path, ending, number):
+    path, tree = tmp_path / f"w.{ending}", {"w": np.array([1.0, number], np.float32)}
+    with pytest.raises(ValueError, match="w is not finite; nothing is saved"):
+        weights.save(path, tree, weights.own_names(tree))
+    assert not list(tmp_path.iterdir())
+    np.savez(tmp_path / "w.npz", **tree)
+    with pytest.raises(ValueError, match="w is not finite"):
+        weights.load(tmp_path / "w.npz", tree, weights.own_names(tree))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([1e300, 1.0]), "w has numbers too large for float32"),
+        (np.array([1 + 2j, 1.0]), "w is of complex128, not of real numbers"),
+        (np.array(["2020-01-01", "2020-01-02"], "M8[D]"), r"w is of datetime64\[D\], not of real"),
+        (np.zeros(2, [("a", "f4"), ("b", "f4")]), "w is of .*, not of real numbers"),
+    ],
+)
+def test_other_numbers_are_refused(tmp_path, array, message):
+    np.savez(tmp_path / "w.npz", w=array)
+    shapes = {"w": jax.ShapeDtypeStruct((2,), jnp.float32)}
+    with pytest.raises(ValueError, match=message) as error:
+        weights.load(tmp_path / "w.npz", shapes, weights.own_names(shapes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_link_is_followed_and_no_foreign_file_overwritten(tmp_path, ending):
+    path, precious = tmp_path / f"w.{ending}", tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / f".w.{ending}.half").symlink_to(precious)
+    path.symlink_to(precious)
+    weights.save(path, tree(), weights.own_names(tree()))
+    assert precious.read_text() == "precious" and not path.is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        (f".w.{ending}.half", path.name, "precious")
+    )

@@ -44,7 +44,7 @@ def conv2d(
     Raises:
       ValueError: shapes, dtypes, padding, stride, dilation or groups that do not fit, in one line.
     """
-    pads = _check(x, w, stride, padding, dilation, groups)
+    x, pads = _fitted(x, w, stride, padding, dilation, groups)
     if dilation != 1 or groups != 1 or 0 in x.shape or 0 in w.shape:
         return xla(x, w, stride, pads, dilation, groups)
     return _conv(x, w, stride, pads)
@@ -60,7 +60,27 @@ def conv2d_plain(
     groups: int = 1,
 ) -> Array:
     """The same function through XLA alone, which forward-mode differentiation can go through."""
-    return xla(x, w, stride, _check(x, w, stride, padding, dilation, groups), dilation, groups)
+    x, pads = _fitted(x, w, stride, padding, dilation, groups)
+    return xla(x, w, stride, pads, dilation, groups)
+
+
+def _fitted(x, w, stride, padding, dilation, groups) -> tuple[Array, Pads]:
+    """The images and the padding in pixels, so that the last windows end where the padding does.
+
+    Padding as wide as the kernel is added here, and pixels that no window reaches are cut off:
+    either would give XLA a gradient with negative padding, and on CPU it reads foreign memory then.
+    """
+    pads = _check(x, w, stride, padding, dilation, groups)
+    fitted, edges = [], []
+    for n, k, (low, high) in zip(x.shape[1:3], w.shape[:2], pads, strict=True):
+        span = (k - 1) * dilation + 1
+        high = (n + low + high - span) // stride * stride + span - n - low
+        inside = 0 <= low < span and 0 <= high < span
+        fitted.append((low, high) if inside else (0, 0))
+        edges.append((0, 0, 0) if inside else (low, high, 0))
+    if any(any(edge) for edge in edges):
+        x = lax.pad(x, np.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    return x, tuple(fitted)
 
 
 def _check(x, w, stride, padding, dilation, groups) -> Pads:
