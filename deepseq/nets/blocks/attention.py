@@ -68,10 +68,12 @@ def dot_product_attention(q: Array, k: Array, v: Array, *, mask: Array | None = 
     Args:
       q, k, v: (B, T, H, Dk), (B, S, H, Dk), (B, S, H, Dv).
       mask: bool, broadcast to (B, H, T, S), True where a query may look; None lets it look
-        everywhere.
+        everywhere. A key at which no query may look, even one of NaN, reaches neither outputs nor
+        gradients.
 
     Returns:
-      (B, T, H, Dv), the softmax taken in float32. ValueError for shapes that do not fit.
+      (B, T, H, Dv), scores and softmax taken at least in float32. ValueError for shapes that do not
+      fit, or a mask that is not bool.
     """
     return probed_attention(None, "", q, k, v, mask=mask)
 
@@ -84,6 +86,11 @@ def probed_attention(
         raise ValueError(
             f"attention: one value for each key is needed, not k {k.shape} and v {v.shape}"
         )
+    _check(q, k, mask)
+    if mask is not None:
+        visible = mask.reshape((1,) * (4 - mask.ndim) + mask.shape).any(-2)
+        visible = visible.swapaxes(1, 2)[..., None]  # (B, S, H, 1)
+        k, v = (jnp.where(visible, a, jnp.zeros((), a.dtype)) for a in (k, v))
     weights = probe(probes, name, attention_weights(q, k, mask=mask))
     return jnp.einsum("bhts,bshd->bthd", weights.astype(v.dtype), v)
 
@@ -93,8 +100,9 @@ def attention_weights(q: Array, k: Array, *, mask: Array | None = None) -> Array
     float32; mask as above.
     """
     _check(q, k, mask)
-    scores = jnp.einsum("bthd,bshd->bhts", q, k) / math.sqrt(q.shape[-1])
-    return masked_softmax(scores, mask)
+    wide = jnp.promote_types(jnp.result_type(q, k), jnp.float32)
+    scores = jnp.einsum("bthd,bshd->bhts", q, k, preferred_element_type=wide)
+    return masked_softmax(scores / math.sqrt(q.shape[-1]), mask)
 
 
 def fused_attention(q: Array, k: Array, v: Array, *, mask: Array | None = None) -> Array:
@@ -114,7 +122,10 @@ def fused_attention(q: Array, k: Array, v: Array, *, mask: Array | None = None) 
 
 
 def masked_softmax(scores: Array, mask: Array | None = None) -> Array:
-    """softmax over the last axis among what the mask allows, in float32; zeros where nothing is."""
+    """softmax over the last axis among what the mask allows, at least in float32; zeros where
+    nothing is. ValueError for a mask that is not bool.
+    """
+    _check_bool(mask)
     scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
     if mask is None:
         return jax.nn.softmax(scores)
@@ -282,6 +293,13 @@ def _project(x: Array, w: Array, b: Array | None) -> Array:
     return y if b is None else y + b
 
 
+def _check_bool(mask: Array | None) -> None:
+    if mask is not None and mask.dtype != bool:
+        raise ValueError(
+            f"attention: the mask is {mask.dtype}, but must be bool, True where a query may look"
+        )
+
+
 def _check(q: Array, k: Array, mask: Array | None) -> None:
     if q.ndim != 4 or k.ndim != 4 or (q.shape[0], *q.shape[2:]) != (k.shape[0], *k.shape[2:]):
         raise ValueError(
@@ -290,6 +308,7 @@ def _check(q: Array, k: Array, mask: Array | None) -> None:
     full = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
     if mask is None:
         return
+    _check_bool(mask)
     if mask.ndim > 4 or any(
         m not in (1, n) for m, n in zip(mask.shape[::-1], full[::-1], strict=False)
     ):

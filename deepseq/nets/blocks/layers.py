@@ -12,7 +12,7 @@ from jax import Array
 
 from deepseq.nets.blocks.conv import Pads, conv2d
 from deepseq.nets.blocks.inside import Probes
-from deepseq.nets.blocks.net import Classifier
+from deepseq.nets.blocks.net import Classifier, check_floats
 
 __all__ = [
     "BNConv",
@@ -126,9 +126,10 @@ def dropout(
       shape: of the draw, which is broadcast to x's; None draws for every number by itself.
 
     Raises:
-      ValueError: a rate outside 0..1.
+      ValueError: a rate outside 0..1, or x that are no floats.
     """
     check_rate("dropout", rate)
+    check_floats("dropout", x)
     if key is None or not rate:
         return x
     keep = jax.random.bernoulli(key, 1 - rate, x.shape if shape is None else shape)
@@ -203,8 +204,9 @@ def batch_norm(
       zero: var within 1e-4 at mean 1000 and deviation 0.01.
 
     Raises:
-      ValueError: gamma or beta does not fit x.
+      ValueError: gamma or beta does not fit x, or x are no floats.
     """
+    check_floats("batch_norm", x)
     if x.ndim < 2 or params.gamma.shape != x.shape[-1:] or params.beta.shape != x.shape[-1:]:
         raise ValueError(
             f"batch_norm: gamma {params.gamma.shape} and beta {params.beta.shape} do not fit x"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -17,6 +18,7 @@ __all__ = [
     "LanguageModel",
     "Net",
     "Seq2Seq",
+    "check_floats",
     "check_sizes",
     "largest_width",
     "nearest_width",
@@ -104,6 +106,12 @@ def nearest_width(build: Callable[[int], Any], budget: int) -> int:
 def split(key: Array | None, parts: int) -> Array | tuple[None, ...]:
     """As many keys, or as many times None."""
     return (None,) * parts if key is None else jax.random.split(key, parts)
+
+
+def check_floats(name: str, x: Array) -> None:
+    """ValueError for numbers that are no floats: sums and means of them would be cut off."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise ValueError(f"{name}: x is {x.dtype}, but must be floats; cast it, to float32 say")
 
 
 def check_sizes(name: str, **sizes: int) -> None:

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from deepseq.nets.blocks.net import check_floats
+
 __all__ = ["Pads", "adaptive_average_pool", "average_pool", "local_response_norm", "max_pool"]
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
@@ -45,14 +47,17 @@ def average_pool(
     """The mean of each window and channel, over the pixels of it that lie in the image: (B, H, W,
     C) -> (B, H', W', C).
 
-    Arguments, result and errors as for ``max_pool``.
+    Arguments, result and errors as for ``max_pool``, and ValueError for x that are no floats; the
+    sums are taken at least in float32.
     """
+    check_floats("average_pool", x)
     stride, pads = _check("average_pool", x, size, stride, padding)
 
     def total(x: Array) -> Array:
         return _windows(jnp.add, jnp.pad(x, ((0, 0), *pads, (0, 0))), size, stride)
 
-    return total(x) / total(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (total(wide) / total(jnp.ones((1, *x.shape[1:3], 1), wide.dtype))).astype(x.dtype)
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -67,8 +72,10 @@ def adaptive_average_pool(x: Array, size: int) -> Array:
             f"adaptive_average_pool: x {x.shape} must be (B, H, W, C), not empty, and the size"
             f" {size} at least 1"
         )
-    rows, columns = (_window_means(n, size).astype(x.dtype) for n in x.shape[1:3])
-    return jnp.einsum("ih,bhwc,jw->bijc", rows, x, columns)
+    check_floats("adaptive_average_pool", x)
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    rows, columns = (_window_means(n, size).astype(wide.dtype) for n in x.shape[1:3])
+    return jnp.einsum("ih,bhwc,jw->bijc", rows, wide, columns).astype(x.dtype)
 
 
 def _window_means(n: int, size: int) -> np.ndarray:
@@ -91,16 +98,19 @@ def local_response_norm(
       k, alpha, beta: the paper's defaults. Other than here, torch and Caffe divide alpha by n.
 
     Returns:
-      (..., C). ValueError for an n that is not odd and positive.
+      (..., C), in the dtype of x, computed at least in float32. ValueError for an n that is not odd
+      and positive, or x that are no floats.
     """
     if size < 1 or size % 2 == 0:
         raise ValueError(
             f"local_response_norm: a window of {size} channels, but it must be odd and positive"
         )
+    check_floats("local_response_norm", x)
     near = [(0, 0)] * (x.ndim - 1) + [(size // 2, size // 2)]
-    squares, channels = jnp.pad(x * x, near), x.shape[-1]
+    wide, channels = x.astype(jnp.promote_types(x.dtype, jnp.float32)), x.shape[-1]
+    squares = jnp.pad(wide * wide, near)
     total = sum(squares[..., j : j + channels] for j in range(size))
-    return x * (k + alpha * total) ** -beta
+    return (wide * (k + alpha * total) ** -beta).astype(x.dtype)
 
 
 def _first_larger(a: Array, b: Array) -> Array:

@@ -37,7 +37,8 @@ def unroll(
       xs: (T, *batch, D), or a tree of such arrays; any number of batch dimensions.
       lengths: (*batch) ints from 0 to T, or None where every sequence has T steps. What lies beyond
         a length is padding: the carry is that after the sequence's own last step, outputs there are
-        zero, and nothing in the padding, not even NaN, reaches values or gradients.
+        zero, and nothing in the padding, not even NaN, reaches values or gradients. The cell sees
+        a first step of the batch in its place, and so nothing that it may not be able to do.
       reverse: goes from each sequence's own last step to its first; y_t stays at t, as in
         ``jax.lax.scan``.
       reset: (T, *batch) bools; where true, the carry becomes ``initial`` before this step.
@@ -61,8 +62,8 @@ def unroll(
         )
     if initial is None:
         initial = jax.tree.map(jnp.zeros_like, carry)
-    if mask is not None:
-        xs = jax.tree.map(lambda x: _where(mask, x, 0), xs)
+    if mask is not None and steps:
+        xs = jax.tree.map(lambda x: _where(mask, x, _first_step(mask[0], x[0])), xs)
 
     def step(carry, inputs):
         x, valid, starts = inputs
@@ -169,6 +170,13 @@ def step_mask(lengths: Array | None, steps: int, batch: tuple[int, ...]) -> Arra
     if lengths.shape != batch:
         raise ValueError(f"lengths have shape {lengths.shape}, but the batch is {batch}")
     return jnp.arange(steps).reshape(-1, *[1] * len(batch)) < lengths
+
+
+def _first_step(begins: Array, x: Array) -> Array:
+    """The first step of each sequence, and for those of none that of another: (*batch, ...)."""
+    flat = x.reshape(begins.size, *x.shape[begins.ndim :])
+    other = jnp.where(begins.any(), flat[jnp.argmax(begins)], 0)
+    return jax.lax.stop_gradient(_where(begins, x, other)).astype(x.dtype)
 
 
 def _where(mask: Array, x: Array, otherwise: Any) -> Array:

@@ -186,7 +186,8 @@ def transformer(
         return Transformer(_table(k[0], vocabulary, size), source, where, encoder, decoder)
 
     def embed(table: Array, where: Array, tokens: Array, axes: str, key: Array | None) -> Array:
-        return drop(dropout, key, math.sqrt(size) * look_up(table, tokens, axes) + where)
+        x = look_up(table, tokens, axes)
+        return drop(dropout, key, math.sqrt(size) * x + where.astype(x.dtype))
 
     def encode(
         params: Transformer, source: Array, *, lengths: Array | None, key: Array | None
