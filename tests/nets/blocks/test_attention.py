@@ -287,7 +287,7 @@ def test_sinusoidal_positions():
     for position in (0, 1, 49):
         for i in range(4):
             angle = position / 10_000 ** (2 * i / 8)
-            close(table[position, 2 * i : 2 * i + 2], [math.sin(angle), math.cos(angle)])
+            close(table[position, 2 * i : 2 * i + 2], np.array([math.sin(angle), math.cos(angle)]))
     k = 7  # PE(p + k) is a rotation of PE(p), the same for every p
     for i in range(4):
         angle = k / 10_000 ** (2 * i / 8)
