@@ -13,7 +13,6 @@ from experiments.zip_codes.readers import READERS
 LECUN89 = "LeCun et al. 1989, Neural Computation 1, section 4"
 SOURCES = {"zip_codes": LECUN89, "lenet5": "LeCun et al. 1998, Proc. IEEE 86"}
 TITLES = {"zip_codes": "the net of 1989", "lenet5": "LeNet-5"}
-EXPECTED = {"zip_codes": "5.0 % of the zip codes", "lenet5": "0.95 % of MNIST"}
 NAMES = {"digits": "scikit-learn's digits", "usps": "zip codes", "mnist": "MNIST"}
 PRINTED = {"train error": 0.14, "test error": 5.0}  # % of the net of 1989, after 23 passes
 CURVES = ("train error", "test error", "train loss", "test loss")
@@ -62,7 +61,7 @@ def claims(config: ConfigDict, log: Records, net: str) -> Iterator[dict]:
             " of new images",
             f"% of test errors after {config.passes} passes over {NAMES[config.data]}",
             source,
-            EXPECTED[net],
+            "holds",
         ),
         errors,
         Below(config.threshold),
