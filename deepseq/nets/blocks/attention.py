@@ -16,6 +16,7 @@ from jax import Array
 from deepseq.nets.blocks.embedding import learned, sinusoidal
 from deepseq.nets.blocks.initialise import glorot, uniform_within
 from deepseq.nets.blocks.inside import Probes, probe
+from deepseq.nets.blocks.masks import causal_mask, check_bool, masked_softmax, padding_mask
 
 __all__ = [
     "Additive",
@@ -119,34 +120,6 @@ def fused_attention(q: Array, k: Array, v: Array, *, mask: Array | None = None) 
         return out
     sees = jnp.broadcast_to(mask, (q.shape[0], q.shape[2], q.shape[1], k.shape[1])).any(-1)
     return jnp.where(sees.transpose(0, 2, 1)[..., None], out, 0)
-
-
-def masked_softmax(scores: Array, mask: Array | None = None) -> Array:
-    """softmax over the last axis among what the mask allows, at least in float32; zeros where
-    nothing is. ValueError for a mask that is not bool.
-    """
-    _check_bool(mask)
-    scores = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
-    if mask is None:
-        return jax.nn.softmax(scores)
-    allowed = jnp.where(mask, scores, -jnp.inf)
-    largest = allowed.max(-1, keepdims=True, initial=jnp.finfo(scores.dtype).min)
-    # exp(-inf) = 0, with a derivative of 0
-    e = jnp.exp(allowed - jax.lax.stop_gradient(largest))
-    total = e.sum(-1, keepdims=True)
-    return e / jnp.where(total > 0, total, 1)
-
-
-def causal_mask(steps: int, seen: int = 0) -> Array:
-    """True where key s is not after query t: (1, 1, T, seen + T), for T queries that follow
-    ``seen`` earlier steps.
-    """
-    return jnp.tril(jnp.ones((steps, seen + steps), bool), seen)[None, None]
-
-
-def padding_mask(lengths: Array, steps: int) -> Array:
-    """True within each sequence's length: (B,) ints -> (B, 1, 1, S)."""
-    return (jnp.arange(steps) < lengths[:, None])[:, None, None, :]
 
 
 def additive_scores(params: Additive, query: Array, keys: Array) -> Array:
@@ -293,13 +266,6 @@ def _project(x: Array, w: Array, b: Array | None) -> Array:
     return y if b is None else y + b
 
 
-def _check_bool(mask: Array | None) -> None:
-    if mask is not None and mask.dtype != bool:
-        raise ValueError(
-            f"attention: the mask is {mask.dtype}, but must be bool, True where a query may look"
-        )
-
-
 def _check(q: Array, k: Array, mask: Array | None) -> None:
     if q.ndim != 4 or k.ndim != 4 or (q.shape[0], *q.shape[2:]) != (k.shape[0], *k.shape[2:]):
         raise ValueError(
@@ -308,7 +274,7 @@ def _check(q: Array, k: Array, mask: Array | None) -> None:
     full = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
     if mask is None:
         return
-    _check_bool(mask)
+    check_bool(mask)
     if mask.ndim > 4 or any(
         m not in (1, n) for m, n in zip(mask.shape[::-1], full[::-1], strict=False)
     ):
